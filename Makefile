@@ -1,0 +1,41 @@
+# What each target needs, it installs into .venv; only Python 3.11 or later, make and git must be there.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo run test bench format clean
+.DEFAULT_GOAL := demo
+
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("sender needs Python 3.11 or later, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+$(VENV)/installed-test: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	touch $@
+
+demo: $(VENV)/installed
+	$(BIN)/sender demo $(ARGS)
+
+run: $(VENV)/installed
+	$(BIN)/sender serve --config config/sender.toml
+
+test: $(VENV)/installed-test
+	sh tests/debian.sh
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+
+bench: $(VENV)/installed-test
+	sh tests/debian.sh
+	$(BIN)/python -m tests.bench $(ARGS)
+
+format: $(VENV)/installed-test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.*

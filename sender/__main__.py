@@ -1,0 +1,7 @@
+"""`python -m sender`."""
+
+import sys
+
+from sender.cli import main
+
+sys.exit(main())

@@ -1,0 +1,1 @@
+"""The HTTP port: what operators read and do, metrics, health."""

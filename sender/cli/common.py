@@ -1,0 +1,98 @@
+"""What the commands share: their parser, the configuration, and the way to a daemon or its spool."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import http.client
+import json
+import urllib.parse
+from typing import TYPE_CHECKING, Any
+
+from sender import settings as configuration
+from sender.core.errors import SenderError, SpoolError
+from sender.settings import Settings, split_endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from sender.engine.control import Control
+
+Commands = Any  # argparse has no public name for what add_subparsers gives
+_TIMEOUT_S = 60.0
+
+
+class DaemonError(SenderError):
+    """The daemon refused what a command asked for."""
+
+
+def command(
+    commands: Commands, name: str, run: Callable[[argparse.Namespace], int], *, text: str, example: str, reads: bool = False
+) -> argparse.ArgumentParser:
+    """Add a command with its help and example."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=text, description=text, epilog=f"example: {example}", formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--config", metavar="FILE", help="configuration (default: $SENDER_CONFIG, config/sender.toml, /etc/sender/sender.toml)")
+    if reads:
+        parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def settings_of(arguments: argparse.Namespace) -> Settings:
+    """Load the configuration that a command was given. Raises ConfigError."""
+    return configuration.load(configuration.find(arguments.config))
+
+
+def ask(
+    settings: Settings,
+    method: str,
+    path: str,
+    *,
+    body: dict[str, Any] | None = None,
+    offline: Callable[[Control], Coroutine[Any, Any, Any]],
+) -> Any:  # noqa: ANN401 - JSON
+    """Ask the running daemon, or, where none answers, the spool. Raises DaemonError, SpoolError."""
+    host, port = split_endpoint(settings.http.listen)
+    connection = http.client.HTTPConnection(host, port, timeout=_TIMEOUT_S)
+    try:
+        connection.request(method, path, json.dumps(body) if body is not None else None)
+        response = connection.getresponse()
+        answer = json.loads(response.read())
+    except ConnectionRefusedError:
+        return asyncio.run(_on_spool(settings, offline, acts=method != "GET"))
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise DaemonError(f"the daemon at {settings.http.listen} does not answer: {error}") from error
+    finally:
+        connection.close()
+    if response.status >= http.client.BAD_REQUEST:
+        raise DaemonError(answer.get("detail", f"HTTP {response.status}"))
+    return answer
+
+
+async def _on_spool(
+    settings: Settings, offline: Callable[[Control], Coroutine[Any, Any, Any]], *, acts: bool
+) -> Any:  # noqa: ANN401 - JSON
+    from sender.daemon import Daemon  # noqa: PLC0415 - a command that finds a daemon needs none of its parts
+
+    if not settings.spool_path.exists():
+        raise SpoolError("open", f"{settings.spool_path}: does not exist, and no daemon answers at {settings.http.listen}")
+    async with Daemon(settings).offline(acts=acts) as control:
+        return await offline(control)
+
+
+def quoted(text: str) -> str:
+    """Write a text as a part of a URL."""
+    return urllib.parse.quote(text, safe="")
+
+
+def query(**parameters: str | None) -> str:
+    """Write those parameters that are given as a query."""
+    given = {name: value for name, value in parameters.items() if value}
+    return f"?{urllib.parse.urlencode(given)}" if given else ""
+
+
+def print_json(value: object) -> None:
+    """Print JSON for people and programs."""
+    print(json.dumps(value, indent=2))

@@ -1,0 +1,46 @@
+"""`sender config check`, `show`, `hash-password`."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import sys
+
+from sender import settings as configuration
+from sender.cli.common import Commands, command, print_json, settings_of
+from sender.intake.users import Users, hash_password
+
+
+def register(commands: Commands) -> None:
+    """Add the commands."""
+    parser = commands.add_parser("config", help="Check or show the configuration.", description="Check or show the configuration.")
+    inner = parser.add_subparsers(metavar="COMMAND", required=True)
+    command(inner, "check", _check, text="Name every problem of the configuration.", example="sender config check")
+    command(inner, "show", _show, text="Print the configuration in force, with defaults, as JSON.", example="sender config show", reads=True)
+    command(
+        inner,
+        "hash-password",
+        _hash,
+        text="Read a password and print what stands for it in the users file.",
+        example="sender config hash-password",
+    )
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    path = configuration.find(arguments.config)
+    settings = configuration.load(path)
+    if settings.smtp.users_file:
+        Users.load(settings.path(settings.smtp.users_file))
+    print(f"{path}: good")
+    return 0
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    print_json(settings_of(arguments).model_dump(mode="json"))
+    return 0
+
+
+def _hash(_arguments: argparse.Namespace) -> int:
+    password = getpass.getpass() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
+    print(hash_password(password))
+    return 0

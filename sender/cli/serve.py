@@ -1,0 +1,91 @@
+"""`sender serve`: the daemon."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import uvloop
+
+from sender.cli.common import Commands, command, settings_of
+from sender.core.errors import ConfigError
+from sender.daemon import Daemon, Role
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from typing import Any
+
+    from sender.settings import Settings
+
+log = logging.getLogger("sender")
+
+
+def register(commands: Commands) -> None:
+    """Add the command."""
+    parser = command(
+        commands,
+        "serve",
+        _serve,
+        text="Run the daemon. SIGTERM finishes what is open and quits every session; a second one stops at once.",
+        example="sender serve --config /etc/sender/sender.toml --role delivery --until-empty",
+    )
+    parser.add_argument("--role", choices=[*Role], default=Role.ALL, help="accept, deliver, or both (default: all)")
+    parser.add_argument("--until-empty", action="store_true", help="exit 0 as soon as nothing is queued")
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    settings = settings_of(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    return run_loop(_run(settings, Role(arguments.role), arguments))
+
+
+def run_loop(work: Coroutine[Any, Any, int]) -> int:
+    """Run on uvloop."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)
+
+
+async def _run(settings: Settings, role: Role, arguments: argparse.Namespace) -> int:
+    daemon = Daemon(settings, role)
+    try:
+        await daemon.start()
+    except OSError as error:
+        log.error("cannot start: %s", error)  # noqa: TRY400 - the cause is the message
+        return 1
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+
+    def on_stop() -> None:
+        if stop.is_set():
+            log.warning("stopping at once")
+            daemon.abort()
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_stop)
+    loop.add_signal_handler(signal.SIGHUP, lambda: _reload(daemon, arguments))
+    log.info("ready: role %s, HTTP on port %d, spool %s", role, daemon.http_port, settings.spool_path)
+    waiting = [asyncio.create_task(stop.wait())]
+    if arguments.until_empty:
+        waiting.append(asyncio.create_task(daemon.emptied.wait()))
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
+    log.info("stopping")
+    await daemon.stop()
+    return 0
+
+
+def _reload(daemon: Daemon, arguments: argparse.Namespace) -> None:
+    """Reopen the event file; a configuration with problems leaves the one in force alone."""
+    with contextlib.suppress(OSError):
+        daemon.reopen_events()
+    try:
+        daemon.reload(settings_of(arguments))
+    except ConfigError as error:
+        log.error("the configuration is not reloaded:\n%s", error)  # noqa: TRY400

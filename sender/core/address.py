@@ -1,0 +1,73 @@
+"""Mailboxes and domains: taken verbatim or refused, never changed (RFC 5321 section 4.1.2, RFC 6531).
+
+An address that is rewritten on its way reaches a stranger, so nothing here repairs anything.
+"""
+
+from __future__ import annotations
+
+import re
+
+from sender.core.errors import AddressError
+
+_ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u0080-\U0010ffff]"
+_DOT_STRING = re.compile(rf"{_ATEXT}+(?:\.{_ATEXT}+)*")
+_QUOTED_STRING = re.compile(r'"(?:[ !#-\[\]-~\u0080-\U0010ffff]|\\[ -~])*"')
+_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
+_LITERAL = re.compile(r"\[(?:IPv6:)?[0-9A-Fa-f.:]+\]")
+LOCAL_LIMIT, DOMAIN_LIMIT, PATH_LIMIT = 64, 253, 254
+
+
+def split_mailbox(mailbox: str) -> tuple[str, str]:
+    """Split `local@domain` at the right place; both parts come back as they were written.
+
+    Raises AddressError for what RFC 5321 does not allow; source routes (`@a:b@c`) are refused too.
+    """
+    local, at, domain = mailbox.rpartition("@")
+    if not at or not local or not domain:
+        raise AddressError(mailbox, "must be local@domain")
+    if not (_DOT_STRING.fullmatch(local) or _QUOTED_STRING.fullmatch(local)):
+        raise AddressError(mailbox, "the part before @ must be a dot-string or a quoted string")
+    if len(local.encode()) > LOCAL_LIMIT:
+        raise AddressError(mailbox, f"the part before @ must be at most {LOCAL_LIMIT} octets")
+    if len(mailbox.encode()) > PATH_LIMIT:
+        raise AddressError(mailbox, f"must be at most {PATH_LIMIT} octets")
+    canonical_domain(domain)
+    return local, domain
+
+
+def canonical_domain(domain: str) -> str:
+    """Give the form under which a domain is queued and looked up: lower case, A-labels, no final dot.
+
+    Address literals keep their brackets. Raises AddressError.
+    """
+    if domain.startswith("["):
+        if not _LITERAL.fullmatch(domain):
+            raise AddressError(domain, "must be an address literal such as [192.0.2.1]")
+        return domain.lower()
+    lowered = domain.lower().removesuffix(".")
+    if not lowered.isascii():
+        try:
+            lowered = lowered.encode("idna").decode("ascii")
+        except UnicodeError as error:
+            raise AddressError(domain, "must be a domain that IDNA can encode") from error
+    if len(lowered) > DOMAIN_LIMIT or not all(map(_LABEL.fullmatch, lowered.split("."))):
+        raise AddressError(domain, "must be a domain of labels with up to 63 letters, digits and hyphens")
+    return lowered
+
+
+def domain_of(mailbox: str) -> str:
+    """Give the canonical domain of a mailbox that `split_mailbox` took."""
+    return canonical_domain(mailbox.rpartition("@")[2])
+
+
+def needs_smtputf8(mailbox: str) -> bool:
+    """Tell whether only a receiver with SMTPUTF8 can take this mailbox: the local part is not ASCII."""
+    return not mailbox.rpartition("@")[0].isascii()
+
+
+def wire_form(mailbox: str) -> str:
+    """Give a mailbox for a receiver without SMTPUTF8: the domain in A-labels, the local part untouched."""
+    if mailbox.isascii():
+        return mailbox
+    local, _, domain = mailbox.rpartition("@")
+    return f"{local}@{canonical_domain(domain)}"

@@ -1,0 +1,40 @@
+"""Durations and sizes as people write them: "90s", "250ms", "25MiB"."""
+
+from __future__ import annotations
+
+import re
+
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_BYTES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+_QUANTITY = re.compile(r"(\d+(?:\.\d+)?)([A-Za-z]+)")
+
+
+def parse_duration(text: str) -> float:
+    """Read a duration in seconds. Raises ValueError with the rule."""
+    match = _QUANTITY.fullmatch(text)
+    if match is None or match[2] not in _SECONDS:
+        raise ValueError('must be a duration such as "250ms", "90s", "5m", "2h" or "3d"')
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def parse_size(text: str) -> int:
+    """Read a size in bytes. Raises ValueError with the rule."""
+    match = _QUANTITY.fullmatch(text)
+    if match is None or match[2] not in _BYTES:
+        raise ValueError('must be a size such as "64KiB", "25MiB" or "1GB"')
+    return int(float(match[1]) * _BYTES[match[2]])
+
+
+def duration_text(seconds: float) -> str:
+    """Write a duration for people: the two largest units that say something."""
+    if seconds < 1:
+        return f"{round(seconds * 1000)}ms"
+    rest = round(seconds)
+    parts = []
+    for unit in ("d", "h", "m", "s"):
+        count, rest = divmod(rest, int(_SECONDS[unit]))
+        if count or parts:
+            parts.append(f"{count}{unit}" if count else "")
+        if len(parts) == 2:  # noqa: PLR2004
+            break
+    return " ".join(filter(None, parts))

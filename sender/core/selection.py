@@ -1,0 +1,44 @@
+"""What an operator's command is about: one domain, site, source, stream or message, or everything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """By what a selection selects."""
+
+    DOMAIN = "domain"
+    SITE = "site"
+    SOURCE = "source"
+    STREAM = "stream"
+    MESSAGE = "message"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """A kind and its value; `all` has the empty value."""
+
+    kind: Kind
+    value: str = ""
+
+    def covers(self, *, domain: str, site: str | None, source: str | None, stream: str) -> bool:
+        """Tell whether mail of this domain and stream, going this way, is selected (messages are looked up by id)."""
+        match self.kind:
+            case Kind.ALL:
+                return True
+            case Kind.DOMAIN:
+                return self.value == domain
+            case Kind.STREAM:
+                return self.value == stream
+            case Kind.SITE:
+                return self.value == site
+            case Kind.SOURCE:
+                return self.value == source
+            case Kind.MESSAGE:
+                return False
+
+    def __str__(self) -> str:
+        return "all mail" if self.kind is Kind.ALL else f"{self.kind} {self.value}"

@@ -1,0 +1,317 @@
+"""The daemon as a value: built from Settings, started, drained, stopped; it also runs inside a test."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from sender.api.app import Api
+from sender.clock import Clock
+from sender.core.errors import SpoolError
+from sender.engine.committer import Committer
+from sender.engine.control import Control
+from sender.engine.dispatcher import Dispatcher
+from sender.engine.gauges import Survey, observe
+from sender.engine.settling import Settler
+from sender.engine.surroundings import Budget, Surroundings
+from sender.intake.acceptance import Acceptance
+from sender.intake.smtp import Listener
+from sender.intake.users import Users
+from sender.observe.events import Events
+from sender.observe.metrics import Metrics
+from sender.route.resolver import Resolver
+from sender.route.router import Router
+from sender.settings import split_endpoint
+from sender.spool.sqlite import Role as SpoolRole
+from sender.spool.sqlite import SqliteSpool, open_spool
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from sender.settings import Settings
+
+log = logging.getLogger(__name__)
+_FIXED = ("hostname", "spool", "smtp", "http", "dns", "events", "sources")  # tables that hold for a process's life
+_SAVE_EVERY_S = 5.0
+_SURVEY_EVERY_S = 5.0
+_PURGE = 1000
+_LAG_EVERY_S = 0.1
+
+
+class Role(StrEnum):
+    """What a daemon does."""
+
+    ALL = "all"
+    INTAKE = "intake"
+    DELIVERY = "delivery"
+
+
+class Daemon:
+    """Parts in the order in which data flows through them; `stop` ends them in reverse."""
+
+    def __init__(self, settings: Settings, role: Role = Role.ALL, *, clock: Clock | None = None, rng: random.Random | None = None) -> None:
+        self.settings = settings
+        self.role = role
+        self.clock = clock or Clock()
+        self.metrics = Metrics()
+        self.emptied = asyncio.Event()
+        self.listener: Listener | None = None
+        self.dispatcher: Dispatcher | None = None
+        self.control: Control | None = None
+        self.http_port = 0
+        self.spool: SqliteSpool
+        self._rng = rng or random.Random()
+        self._events: Events
+        self._committer: Committer | None = None
+        self._resolver: Resolver | None = None
+        self._server: uvicorn.Server | None = None
+        self._server_task: asyncio.Task[None] | None = None
+        self._chores: list[asyncio.Task[None]] = []
+        self._stopping = False
+        self._commits_fail = ""
+        self._surveyed = Survey()
+
+    async def start(self) -> None:
+        """Start every part. Raises SpoolError, OSError; what was started then is stopped again."""
+        settings = self.settings
+        delivers, accepts = self.role is not Role.INTAKE, self.role is not Role.DELIVERY
+        self.spool = await open_spool(
+            settings.spool_path,
+            SpoolRole.DELIVERY if delivers else SpoolRole.INTAKE,
+            now=self.clock.wall(),
+            commit_interval_s=settings.spool.commit_interval,
+            on_commit=self.metrics.committed,
+        )
+        try:
+            self._events = Events(settings.path(settings.events.file) if settings.events.file else None)
+            if delivers:
+                await self._prepare_delivery()
+                assert self.dispatcher is not None  # noqa: S101 - tells the type checker
+                self.spool.on_arrivals = self._arrived
+                self.dispatcher.start(await self.spool.queues())
+            if accepts:
+                users = Users.load(settings.path(settings.smtp.users_file)) if settings.smtp.users_file else None
+                acceptance = Acceptance(settings, self.spool, self.clock, self.metrics, self._events)
+                self.listener = Listener(acceptance, users)
+                await self.listener.start()
+            await self._start_http()
+        except BaseException:
+            await self.stop(drain_s=0)
+            raise
+        self._chores.append(asyncio.create_task(self._watch_lag()))
+        if delivers:
+            self._chores += [asyncio.create_task(self._save_memory()), asyncio.create_task(self._purge())]
+            self._chores.append(asyncio.create_task(self._survey()))
+            assert self.dispatcher is not None  # noqa: S101 - tells the type checker
+            self.dispatcher.tell_if_empty()
+
+    @contextlib.asynccontextmanager
+    async def offline(self, *, acts: bool) -> AsyncIterator[Control]:
+        """Give what operators ask and do where no daemon runs: on the spool alone. Raises SpoolError.
+
+        Acting needs the spool as a delivering daemon does: while one runs, SpoolBusyError.
+        """
+        role = SpoolRole.DELIVERY if acts else SpoolRole.TOOL
+        self.spool = await open_spool(self.settings.spool_path, role, now=self.clock.wall())
+        self._events = Events(None)
+        try:
+            await self._prepare_delivery()
+            assert self.control is not None  # noqa: S101 - tells the type checker
+            yield self.control
+            assert self._committer is not None  # noqa: S101 - as above
+            await self._committer.close()
+        finally:
+            await self.spool.close(clean=True)
+
+    async def _prepare_delivery(self) -> None:
+        settings, clock = self.settings, self.clock
+        self.dispatcher = dispatcher = Dispatcher(on_empty=self._empty)
+        self._committer = Committer(
+            self.spool,
+            self._events,
+            clock,
+            interval_s=settings.spool.commit_interval,
+            on_recorded=dispatcher.recorded,
+            on_health=self._commit_health,
+        )
+        self._resolver = Resolver(settings.dns, clock=clock.steady, on_lookup=self.metrics.looked_up)
+        around = Surroundings(
+            settings=settings,
+            spool=self.spool,
+            router=Router(settings, self._resolver, self._rng),
+            settler=Settler(
+                settings, self.spool, self._committer, clock, self._rng, self.metrics, events=self._events.wanted
+            ),
+            committer=self._committer,
+            metrics=self.metrics,
+            events=self._events,
+            clock=clock,
+            rng=self._rng,
+            budget=Budget(settings.delivery.max_sessions),
+            suspended=dispatcher.suspended,
+            next_due=dispatcher.next_due,
+        )
+        self.control = Control(dispatcher, around)
+        await dispatcher.prepare(around, clean=await self.spool.stopped_cleanly())
+
+    async def _start_http(self) -> None:
+        host, port = split_endpoint(self.settings.http.listen)
+        api = Api(control=self.control, render_metrics=self._render_metrics, ready=self._not_ready)
+        config = uvicorn.Config(
+            api.application(), host=host, port=port, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=1
+        )
+        self._server = uvicorn.Server(config)
+        self._server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment] # ours are elsewhere
+        sockets = [config.bind_socket()] if port else None
+        self._server_task = asyncio.create_task(self._serve_http(self._server, sockets))
+        while not self._server.started:
+            if self._server_task.done():
+                await self._server_task
+                raise OSError(f"{self.settings.http.listen}: the HTTP port cannot be opened")
+            await asyncio.sleep(0.005)
+        self.http_port = self._server.servers[0].sockets[0].getsockname()[1]
+
+    @staticmethod
+    async def _serve_http(server: uvicorn.Server, sockets: object) -> None:
+        try:
+            await server.serve(sockets)  # type: ignore[arg-type] # a list of sockets, or None
+        except SystemExit as error:  # uvicorn's way to say that it could not bind
+            raise OSError("the HTTP port cannot be opened") from error
+
+    def _arrived(self, rows: list[object]) -> None:
+        self.emptied.clear()
+        if self.dispatcher is not None:
+            self.dispatcher.arrived(rows)  # type: ignore[arg-type] # rows of the spool
+
+    def _empty(self) -> None:
+        self.emptied.set()
+
+    def _commit_health(self) -> None:
+        failing = self._committer is not None and self._committer.failing
+        self._commits_fail = "the spool cannot record outcomes" if failing else ""
+        if not failing and self.dispatcher is not None:
+            for lane in self.dispatcher.lanes.values():
+                lane.pump()
+
+    def _not_ready(self) -> str:
+        if self._stopping:
+            return "stopping"
+        return self._commits_fail
+
+    def _render_metrics(self) -> bytes:
+        if self.dispatcher is not None:
+            observe(self.metrics, self.dispatcher.lanes.values(), self._surveyed, self.clock.steady())
+        return self.metrics.render()
+
+    # chores
+
+    async def _save_memory(self) -> None:
+        """Keep what lanes learn; marked as not stopped cleanly, for nobody knows when this process ends."""
+        while True:
+            await asyncio.sleep(_SAVE_EVERY_S)
+            await self._save(clean=False, everything=False)
+
+    async def _save(self, *, clean: bool, everything: bool) -> None:
+        assert self.dispatcher is not None  # noqa: S101 - only delivering daemons come here
+        memory = self.dispatcher.memory(clean=clean, everything=everything)
+        if memory:
+            try:
+                await self.spool.save_lanes(memory, self.clock.wall())
+            except SpoolError as error:
+                log.error("%s", error)  # noqa: TRY400 - it is tried again
+
+    async def _purge(self) -> None:
+        """Forget what ended long ago."""
+        while True:
+            try:
+                purged = await self.spool.purge(self.clock.wall() - self.settings.spool.keep_ended, _PURGE)
+            except SpoolError as error:
+                log.error("%s", error)  # noqa: TRY400 - it is tried again
+                purged = 0
+            await asyncio.sleep(0.05 if purged == _PURGE else 10.0)
+
+    async def _survey(self) -> None:
+        """Count the queue for the gauges; a queue that takes long to count is counted less often."""
+        while True:
+            began_at = self.clock.steady()
+            try:
+                if self.control is not None:
+                    self._surveyed = await self.control.survey()
+            except SpoolError as error:
+                log.error("%s", error)  # noqa: TRY400 - it is tried again
+            await asyncio.sleep(max(_SURVEY_EVERY_S, 20 * (self.clock.steady() - began_at)))
+
+    async def _watch_lag(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            due_at = loop.time() + _LAG_EVERY_S
+            await asyncio.sleep(_LAG_EVERY_S)
+            self.metrics.loop_lag.observe(max(0.0, loop.time() - due_at))
+
+    # stopping
+
+    async def stop(self, *, drain_s: float | None = None) -> None:
+        """Accept nothing more, finish what is open for at most `drain_s`, QUIT, record that it stopped cleanly."""
+        if self._stopping:
+            return
+        self._stopping = True
+        limit_s = self.settings.delivery.drain_timeout if drain_s is None else drain_s
+        if self.listener is not None:
+            await self.listener.close(min(limit_s, self.settings.smtp.block_timeout))
+        for chore in self._chores:
+            chore.cancel()
+        await asyncio.gather(*self._chores, return_exceptions=True)
+        clean = True
+        if self.dispatcher is not None and self._committer is not None:
+            clean = await self._drain(limit_s)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(5.0, limit_s) if clean else 5.0):
+                    await self._committer.close()
+            await self._save(clean=clean, everything=True)
+        if self._resolver is not None:
+            await self._resolver.close()
+        if self._server is not None and self._server_task is not None:
+            self._server.should_exit = True
+            await asyncio.gather(self._server_task, return_exceptions=True)
+        with contextlib.suppress(SpoolError):
+            await self.spool.close(clean=clean)
+        if hasattr(self, "_events"):
+            self._events.close()
+
+    async def _drain(self, limit_s: float) -> bool:
+        """Tell whether every session ended by itself."""
+        assert self.dispatcher is not None  # noqa: S101 - only delivering daemons come here
+        drained = asyncio.create_task(self.dispatcher.drain())
+        done, _ = await asyncio.wait([drained], timeout=limit_s)
+        if not done:
+            log.warning("sessions are still open after %g s: cut off", limit_s)
+            self.dispatcher.abort()
+        await asyncio.gather(drained, return_exceptions=True)
+        return bool(done)
+
+    def abort(self) -> None:
+        """Cut every session off: `stop`, which is waiting, goes on at once."""
+        if self.dispatcher is not None:
+            self.dispatcher.abort()
+
+    def reload(self, settings: Settings) -> None:
+        """Take a new configuration; what a running process cannot change is named in the log."""
+        fixed = [key for key in _FIXED if getattr(settings, key) != getattr(self.settings, key)]
+        if fixed:
+            log.warning("changed, but only a restart makes it so: %s", ", ".join(fixed))
+        self.settings = settings.model_copy(update={key: getattr(self.settings, key) for key in _FIXED})
+        if self.listener is not None:
+            self.listener.acceptance.settings = self.settings
+        if self.dispatcher is not None:
+            self.dispatcher.reload(self.settings)
+        log.info("configuration reloaded")
+
+    def reopen_events(self) -> None:
+        """Go on in a new event file."""
+        self._events.reopen()

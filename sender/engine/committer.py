@@ -1,0 +1,113 @@
+"""Outcomes are collected for a few milliseconds and recorded together; what is recorded is then shown as events.
+
+While the spool cannot record, everything waits here, `failing` is true, and the lanes start nothing: whoever went on
+delivering without being able to remember would repeat all of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sender.core.errors import SpoolError
+from sender.spool.contract import FencedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sender.clock import Clock
+    from sender.observe.events import Events
+    from sender.spool.contract import NewMessage, Settlement, Spool
+
+log = logging.getLogger(__name__)
+_RETRY_S = 1.0
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one commit records, and what is told afterwards."""
+
+    settlements: list[Settlement] = field(default_factory=list)
+    notices: list[NewMessage] = field(default_factory=list)
+    last_replies: dict[str, str] = field(default_factory=dict)
+    requeued: list[tuple[int, float]] = field(default_factory=list)  # queue and due instant of deferred recipients
+    ended: dict[int, int] = field(default_factory=dict)  # queue -> recipients that left it
+    events: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Committer:
+    """Collects into `batch`; `note` says that something was added."""
+
+    def __init__(
+        self,
+        spool: Spool,
+        events: Events,
+        clock: Clock,
+        *,
+        interval_s: float,
+        on_recorded: Callable[[Batch], None],
+        on_health: Callable[[], None],
+    ) -> None:
+        self.batch = Batch()
+        self.failing = False
+        self._spool = spool
+        self._events = events
+        self._clock = clock
+        self._interval_s = interval_s
+        self._on_recorded = on_recorded
+        self._on_health = on_health
+        self._noted = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._task = asyncio.create_task(self._run(), name="committer")
+
+    def note(self) -> None:
+        """Have the batch recorded soon."""
+        self._idle.clear()
+        self._noted.set()
+
+    async def flushed(self) -> None:
+        """Wait until everything is recorded."""
+        await self._idle.wait()
+
+    async def close(self) -> None:
+        """Record what there is, then stop."""
+        await self.flushed()
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            await self._noted.wait()
+            if self._interval_s:
+                await asyncio.sleep(self._interval_s)
+            self._noted.clear()
+            batch, self.batch = self.batch, Batch()
+            await self._record(batch)
+            if not self._noted.is_set():
+                self._idle.set()
+
+    async def _record(self, batch: Batch) -> None:
+        while True:
+            try:
+                await self._spool.settle(batch.settlements, batch.notices, batch.last_replies, self._clock.wall())
+            except FencedError as error:
+                # Whoever has these claims now decides about them.
+                log.error("outcomes are dropped: %s", error)  # noqa: TRY400
+                return
+            except SpoolError as error:
+                if not self.failing:
+                    log.error("outcomes cannot be recorded, deliveries wait: %s", error)  # noqa: TRY400
+                    self.failing = True
+                    self._on_health()
+                await asyncio.sleep(_RETRY_S)
+            else:
+                break
+        if self.failing:
+            log.warning("outcomes are recorded again")
+            self.failing = False
+            self._on_health()
+        self._events.write(batch.events)
+        self._on_recorded(batch)

@@ -1,0 +1,201 @@
+"""What operators ask of a running daemon, and have it do. The commands and the HTTP calls both come here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sender.core.identity import id_number
+from sender.core.outcome import Outcome, Reason, Scope, Verdict
+from sender.core.selection import Kind, Selection
+from sender.engine import views
+from sender.engine.gauges import Survey
+from sender.engine.settling import Result, Way
+from sender.observe.metrics import OTHER, LaneMetrics
+
+if TYPE_CHECKING:
+    from sender.engine.dispatcher import Dispatcher
+    from sender.engine.lane import Lane
+    from sender.engine.surroundings import Surroundings
+    from sender.spool.contract import ClaimedMessage, Suspension
+
+Row = dict[str, Any]
+
+
+class Control:
+    """See the module."""
+
+    def __init__(self, dispatcher: Dispatcher, around: Surroundings) -> None:
+        self._dispatcher = dispatcher
+        self._around = around
+        self._spool = around.spool
+        self._clock = around.clock
+
+    # reading
+
+    async def queue(self, *, domain: str = "", site: str = "", stream: str = "") -> Row:
+        """Show recipients by state and domain."""
+        rows = await self._spool.queue_report(self._clock.wall())
+        wanted = [
+            row
+            for row in rows
+            if domain in ("", row["domain"]) and site in ("", row["site"]) and stream in ("", row["stream"])
+        ]
+        return views.queue_view(wanted, self._held())
+
+    async def lanes(self) -> list[Row]:
+        """Show every lane."""
+        rows = await self._spool.queue_report(self._clock.wall())
+        now = self._clock.wall()
+        figures = [self._figures(lane, rows) for lane in self._dispatcher.lanes.values()]
+        figures += [self._remembered(name, rows) for name in self._dispatcher.remembered]
+        return [views.shown_lane(lane, now) for lane in sorted(figures, key=lambda lane: str(lane["name"]))]
+
+    async def lane(self, name: str) -> Row | None:
+        """Show one lane, by its name or its site."""
+        rows = await self._spool.queue_report(self._clock.wall())
+        for candidate in (name, f"default/{name}"):
+            lane = self._dispatcher.lanes.get(candidate)
+            if lane is not None:
+                return views.shown_lane(self._figures(lane, rows), self._clock.wall())
+            if candidate in self._dispatcher.remembered:
+                return views.shown_lane(self._remembered(candidate, rows), self._clock.wall())
+        return None
+
+    async def message(self, message_id: str) -> Row | None:
+        """Show one message with what each recipient waits for."""
+        report = await self._spool.message_report(id_number(message_id))
+        if report is None:
+            return None
+        rows = await self._spool.queue_report(self._clock.wall())
+
+        def lane_of(recipient: Row) -> Row | None:
+            lane = self._lane_of(recipient)
+            return None if lane is None else self._figures(lane, rows)
+
+        return views.message_view(report, held=self._held(), lane_of=lane_of, now=self._clock.wall())
+
+    async def totals(self) -> dict[str, int]:
+        """Show recipients since the spool was made, by how they ended."""
+        return await self._spool.totals()
+
+    async def survey(self) -> Survey:
+        """Count the spool for the gauges."""
+        survey = Survey()
+        held = self._held()
+        for row in await self._spool.queue_report(self._clock.wall()):
+            suspended = row["held"] + (row["queued"] if held(row) else 0)
+            waiting = 0 if held(row) else row["queued"] - row["deferred"]
+            for state, count in (
+                ("queued", waiting),
+                ("deferred", 0 if held(row) else row["deferred"]),
+                ("suspended", suspended),
+                ("in_flight", row["in_flight"]),
+            ):
+                survey.recipients[state] = survey.recipients.get(state, 0) + count
+                if count:
+                    survey.oldest_s[state] = max(survey.oldest_s.get(state, 0.0), row["oldest_age_s"])
+            lane = self._lane_of(row)
+            if lane is not None:
+                count, oldest_s = survey.lanes.get(lane.name, (0, 0.0))
+                count += row["queued"] + row["in_flight"]
+                survey.lanes[lane.name] = count, max(oldest_s, row["oldest_age_s"])
+        return survey
+
+    def suspensions(self) -> list[Suspension]:
+        """Show what operators hold."""
+        return list(self._dispatcher.suspensions)
+
+    def _held(self) -> Any:
+        return views.held_by(self._dispatcher.suspensions)
+
+    def _figures(self, lane: Lane, rows: list[Row]) -> Row:
+        mine = (row for row in rows if (found := self._lane_of(row)) is not None and found is lane)
+        return views.lane_figures(lane, mine, self._clock)
+
+    def _remembered(self, name: str, rows: list[Row]) -> Row:
+        site = name.partition("/")[2]
+        mine = [row for row in rows if row["site"] == site]
+        return views.remembered_figures(name, self._dispatcher.remembered[name], mine)
+
+    def _lane_of(self, row: Row) -> Lane | None:
+        """Find the lane that serves a queue: the one that served it last, or the one of its site."""
+        queue = self._dispatcher.queues.get(row.get("id") or row.get("queue_id") or 0)
+        if queue is not None and queue.lane is not None:
+            return queue.lane
+        return self._dispatcher.lanes.get(f"default/{row['site']}")
+
+    # acting
+
+    async def suspend(self, selection: Selection, *, for_s: float | None, reason: str) -> tuple[int, int]:
+        """Hold a selection, for a time or until it is resumed: the suspension's id, and the recipients it touches."""
+        now = self._clock.wall()
+        if selection.kind is Kind.MESSAGE:
+            await self._dispatcher.recall()
+        until = None if for_s is None else now + for_s
+        suspension_id, touched = await self._spool.suspend(selection, now=now, until=until, reason=reason)
+        await self._dispatcher.reload_suspensions()
+        self._tell("suspended", selection, reason)
+        if selection.kind is Kind.SOURCE:
+            touched = self._queued_for_source(selection.value)
+        return suspension_id, touched
+
+    async def resume(self, selection: Selection) -> int:
+        """Let a selection go again."""
+        touched = await self._spool.resume(selection, now=self._clock.wall())
+        await self._resumed(selection)
+        return self._queued_for_source(selection.value) if selection.kind is Kind.SOURCE else touched
+
+    async def resume_id(self, suspension_id: int) -> int | None:
+        """End one suspension."""
+        ended = [suspension for suspension in self._dispatcher.suspensions if suspension.id == suspension_id]
+        touched = await self._spool.resume_id(suspension_id, now=self._clock.wall())
+        if touched is not None and ended:
+            await self._resumed(ended[0].selection)
+        return touched
+
+    async def _resumed(self, selection: Selection) -> None:
+        await self._dispatcher.reload_suspensions()
+        await self._dispatcher.refresh()
+        self._tell("resumed", selection, "")
+
+    async def retry(self, selection: Selection) -> int:
+        """Make deferred recipients due now, and try failed connections again."""
+        if selection.kind is Kind.SOURCE:
+            touched = 0
+            for queue in list(self._dispatcher.queues.values()):
+                if queue.lane is not None and queue.lane.source == selection.value:
+                    by_domain = Selection(Kind.DOMAIN, queue.domain)
+                    touched += await self._spool.retry(by_domain, now=self._clock.wall())
+        else:
+            touched = await self._spool.retry(selection, now=self._clock.wall())
+        for lane in self._dispatcher.lanes.values():
+            lane.try_now()
+        await self._dispatcher.refresh()
+        for lane in self._dispatcher.lanes.values():
+            lane.pump()
+        return touched
+
+    async def bounce(self, selection: Selection, reason: str) -> int:
+        """End a selection with a notice to the senders."""
+        metrics = LaneMetrics(self._around.metrics, OTHER, "default")
+        verdict = Verdict(outcome=Outcome.BOUNCED, scope=Scope.MESSAGE, reason=Reason.REMOVED, rule="operator")
+        text = reason or "removed from the queue by an operator"
+
+        def bounced(message: ClaimedMessage) -> None:
+            results = [Result(recipient=recipient, verdict=verdict, detail=text) for recipient in message.recipients]
+            self._around.settler.settle(message, results, Way(), metrics)
+
+        return await self._dispatcher.remove(selection, text, bounced=bounced)
+
+    async def delete(self, selection: Selection, reason: str) -> int:
+        """End a selection silently."""
+        return await self._dispatcher.remove(selection, reason or "deleted by an operator", bounced=None)
+
+    def _queued_for_source(self, source: str) -> int:
+        queues = self._dispatcher.queues.values()
+        return sum(queue.queued for queue in queues if queue.lane is not None and queue.lane.source == source)
+
+    def _tell(self, event: str, selection: Selection, reason: str) -> None:
+        self._around.events.write(
+            [{"at": self._clock.wall(), "event": event, str(selection.kind): selection.value, "reason": reason}]
+        )

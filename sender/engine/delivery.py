@@ -1,0 +1,125 @@
+"""A delivery: one message for those of its recipients that share a transaction, and what their answers mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sender.core.classify import classify, classify_trouble
+from sender.core.outcome import Outcome, Reason, Scope, Trouble, Verdict
+from sender.core.stage import Stage
+from sender.engine.settling import Result
+from sender.smtp.session import Outgoing
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Sequence
+
+    from sender.smtp.session import Answer, Session
+    from sender.spool.contract import ClaimedMessage, ClaimedRecipient, Spool
+
+
+@dataclass(slots=True, eq=False)
+class Delivery:
+    """Claimed, and waiting for a session or being tried on one."""
+
+    message: ClaimedMessage
+    recipients: list[ClaimedRecipient]
+    reconnected: bool = False  # a session died under it before it had begun: that happens once for nothing
+
+    def outgoing(self, spool: Spool) -> Outgoing:
+        """Give it as a session takes it."""
+        message = self.message
+
+        async def more() -> AsyncIterator[bytes]:
+            for number in range(1, message.blocks):
+                yield await spool.block(message.id, number)
+
+        return Outgoing(
+            mail_from=message.mail_from,
+            rcpt_tos=[recipient.rcpt_to for recipient in self.recipients],
+            size=message.size,
+            eight_bit=message.eight_bit,
+            smtputf8=message.smtputf8,
+            first=message.content,
+            more=more if message.blocks > 1 else None,
+        )
+
+
+def split(message: ClaimedMessage, most: int) -> list[Delivery]:
+    """Make deliveries of at most `most` recipients."""
+    recipients = message.recipients
+    if len(recipients) <= most:
+        return [Delivery(message, recipients)]
+    return [Delivery(message, recipients[start : start + most]) for start in range(0, len(recipients), most)]
+
+
+@dataclass(slots=True)
+class Judgement:
+    """What the answers of one transaction mean: who is settled, who goes again at once, and what the lane learns."""
+
+    settled: list[Result] = field(default_factory=list)
+    again: list[ClaimedRecipient] = field(default_factory=list)
+    throttles: dict[Reason, Verdict] = field(default_factory=dict)
+    lane_verdict: Verdict | None = None  # overload or a block
+    delivered: int = 0
+    proven: bool = False  # the receiver dealt with the message on this session
+    ambiguous: bool = False
+    session_over: bool = False
+    last_refusal: tuple[Stage, str] | None = None
+
+
+def judge(delivery: Delivery, session: Session, answers: Sequence[Answer]) -> Judgement:
+    """Read the answers. A throttle costs the message nothing; neither does, once, a session that died before it began."""
+    judgement = Judgement()
+    fresh = session.transactions <= 1
+    for recipient, answer in zip(delivery.recipients, answers, strict=True):
+        verdict = _verdict(answer)
+        if verdict.outcome is not Outcome.DELIVERED:
+            judgement.last_refusal = (answer.stage, str(answer))
+        if answer.reply is not None and not answer.ours and verdict.reason is not Reason.CONNECTION_LIMIT:
+            judgement.proven = True
+        if verdict.outcome is Outcome.DELIVERED:
+            judgement.delivered += 1
+        elif verdict.scope is Scope.LANE and verdict.reason in {Reason.OVERLOADED, Reason.REPUTATION}:
+            judgement.lane_verdict = verdict
+        judgement.ambiguous |= answer.trouble is Trouble.LOST_AFTER_CONTENT
+        judgement.session_over |= verdict.scope is Scope.SESSION and verdict.outcome is not Outcome.DELIVERED
+        if _goes_again(delivery, verdict, answer, fresh=fresh):
+            judgement.again.append(recipient)
+            if verdict.throttles and verdict.reason is not None:
+                judgement.throttles.setdefault(verdict.reason, verdict)
+        else:
+            judgement.settled.append(
+                Result(
+                    recipient=recipient,
+                    verdict=verdict,
+                    stage=answer.stage,
+                    reply=answer.reply,
+                    detail=answer.detail,
+                    ours=answer.ours,
+                )
+            )
+    return judgement
+
+
+def _verdict(answer: Answer) -> Verdict:
+    if answer.reply is None:
+        return classify_trouble(answer.stage, answer.trouble or Trouble.LOST)
+    verdict = classify(answer.stage, answer.reply)
+    if verdict.outcome is Outcome.DELIVERED and answer.stage is not Stage.END_OF_DATA:
+        # A consent to anything but the content takes no responsibility for the message.
+        return classify_trouble(answer.stage, Trouble.PROTOCOL)
+    return verdict
+
+
+def _goes_again(delivery: Delivery, verdict: Verdict, answer: Answer, *, fresh: bool) -> bool:
+    if verdict.throttles:
+        # A receiver that takes not even one recipient has no limit that a smaller envelope would meet.
+        return not (verdict.reason is Reason.RECIPIENT_LIMIT and len(delivery.recipients) == 1)
+    before_envelope = answer.stage in {Stage.MAIL, Stage.RSET} and verdict.scope is Scope.SESSION
+    return before_envelope and not fresh and not delivery.reconnected
+
+
+def in_order(recipients: Iterable[ClaimedRecipient], delivery: Delivery) -> Delivery:
+    """Make a delivery of those who go again."""
+    return Delivery(delivery.message, list(recipients), reconnected=delivery.reconnected)

@@ -1,0 +1,410 @@
+"""The dispatcher: which queues are due, where their mail goes, and which lane carries it.
+
+It holds one small object per queue that has mail, never the mail. A queue that is due is routed and offered to its lane;
+the lane claims from it in windows and gives it back when nothing in it is due.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import logging
+from typing import TYPE_CHECKING, Any
+
+from sender.core.errors import SpoolError
+from sender.core.selection import Kind, Selection
+from sender.engine.contact import unroutable
+from sender.engine.lane import Lane
+from sender.engine.queue import Queue
+from sender.engine.settling import Result, Way
+from sender.observe.metrics import OTHER, LaneMetrics
+from sender.route.router import Unroutable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from sender.engine.committer import Batch
+    from sender.engine.surroundings import Surroundings
+    from sender.route.router import Route
+    from sender.settings import Settings, Tls
+    from sender.spool.contract import ClaimedMessage, QueueRow, Suspension
+
+log = logging.getLogger(__name__)
+_NEVER = float("inf")
+_AT_ONCE = 500  # queues that are routed in one go
+_LOOKUPS = 100  # look-ups under way at once
+_WINDOW = 500  # recipients that are settled together where there is no lane
+_AGED_EVERY_S = 60.0
+
+
+class Dispatcher:
+    """See the module. `on_empty` is called when the last recipient has left."""
+
+    def __init__(self, *, on_empty: Callable[[], None]) -> None:
+        self.lanes: dict[str, Lane] = {}
+        self.queues: dict[int, Queue] = {}
+        self.suspensions: list[Suspension] = []
+        self.around: Surroundings  # set by `start`
+        self._on_empty = on_empty
+        self._memory: dict[str, tuple[float, dict[str, Any]]] = {}
+        self._clean = True
+        self._due: list[tuple[float, int]] = []  # heap of (instant, queue); what is outdated is passed over
+        self._sites: dict[str, str] = {}
+        self._changed = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._lookups = asyncio.Semaphore(_LOOKUPS)
+        self._stopping = False
+
+    async def prepare(self, around: Surroundings, *, clean: bool) -> None:
+        """Take in what was learned and what is suspended. Commands that find no daemon go no further."""
+        self.around = around
+        self._clean = clean
+        self._memory = await around.spool.lanes()
+        await self.reload_suspensions()
+
+    def start(self, rows: Iterable[QueueRow]) -> None:
+        """Take in what is queued, and begin."""
+        self.arrived(rows)
+        self._spawn(self._run())
+        self._spawn(self._expire_aged())
+
+    @property
+    def remembered(self) -> dict[str, dict[str, Any]]:
+        """What lanes have learned that no mail has needed since the start."""
+        return {name: memory for name, (_, memory) in self._memory.items() if name not in self.lanes}
+
+    @property
+    def queued(self) -> int:
+        """Recipients that have not ended."""
+        return sum(queue.queued for queue in self.queues.values())
+
+    def reload(self, settings: Settings) -> None:
+        """Go on under another configuration: mail that is routed from now on, and every lane's limits."""
+        self.around.settings = settings
+        self.around.router.settings = settings
+        self.around.settler.reload(settings)
+        self.around.budget.most = settings.delivery.max_sessions
+        for lane in self.lanes.values():
+            lane.reconfigure()
+
+    # what changes the queues
+
+    def arrived(self, rows: Iterable[QueueRow]) -> None:
+        """Mail was accepted, here or by another process."""
+        for row in rows:
+            queue = self.queues.get(row.id)
+            if queue is None:
+                queue = self.queues[row.id] = Queue(row.id, row.domain, row.stream, row.priority, _NEVER, 0)
+            queue.queued += row.queued
+            queue.arrivals += 1
+            self._note_due(queue, row.due_at)
+
+    def next_due(self, queue_id: int, due_at: float | None, exact: bool) -> None:  # noqa: FBT001 - see Surroundings
+        """Hear when a queue's next recipient is due: `exact` after a claim, else of one recipient that came back."""
+        queue = self.queues.get(queue_id)
+        if queue is None:
+            return
+        at = _NEVER if due_at is None else due_at
+        if exact:
+            queue.due_at = _NEVER
+            if at == _NEVER and queue.queued <= 0:
+                del self.queues[queue_id]
+                return
+        else:
+            queue.arrivals += 1
+        self._note_due(queue, at)
+
+    def recorded(self, batch: Batch) -> None:
+        """Outcomes are recorded: who was deferred comes back, who ended has left."""
+        for queue_id, due_at in batch.requeued:
+            self.next_due(queue_id, due_at, exact=False)
+        for queue_id, count in batch.ended.items():
+            queue = self.queues.get(queue_id)
+            if queue is not None:
+                queue.queued -= count
+                if queue.queued <= 0 and queue.due_at == _NEVER and not queue.turning:
+                    del self.queues[queue_id]
+        if batch.ended:
+            self.tell_if_empty()
+
+    def tell_if_empty(self) -> None:
+        """Call `on_empty` where nothing is left."""
+        if not any(queue.queued > 0 for queue in self.queues.values()):
+            self._on_empty()
+
+    def _note_due(self, queue: Queue, at: float) -> None:
+        if at < queue.due_at:
+            queue.due_at = at
+        if queue.due_at == _NEVER or queue.turning or queue.routing:
+            if queue.turning and queue.lane is not None:
+                queue.lane.pump()
+            return
+        heapq.heappush(self._due, (queue.due_at, queue.id))
+        if self._due[0][1] == queue.id:
+            self._changed.set()
+
+    # routing what is due
+
+    async def _run(self) -> None:
+        while True:
+            now = self.around.clock.wall()
+            due = self._take_due(now)
+            if due:
+                self._route(due)
+                await asyncio.sleep(0)
+                continue
+            self._changed.clear()
+            wait_s = self._due[0][0] - now if self._due else None
+            try:
+                await asyncio.wait_for(self._changed.wait(), None if wait_s is None else min(wait_s, 3600.0))
+            except TimeoutError:
+                continue
+
+    def _take_due(self, now: float) -> list[Queue]:
+        due: list[Queue] = []
+        while self._due and self._due[0][0] <= now and len(due) < _AT_ONCE:
+            at, queue_id = heapq.heappop(self._due)
+            queue = self.queues.get(queue_id)
+            if queue is None or queue.due_at != at or queue.turning or queue.routing:
+                continue
+            queue.routing = True
+            due.append(queue)
+        return due
+
+    def _route(self, queues: list[Queue]) -> None:
+        held = [queue for queue in queues if self.suspended(queue)]
+        for queue in held:
+            queue.routing = False  # comes back when it is resumed
+        free = [queue for queue in queues if queue.routing]
+        if free:
+            self._spawn(self._route_together(free))
+
+    async def _route_together(self, queues: list[Queue]) -> None:
+        """Look up the ways of queues that became due together, and offer them together as far as that is quick.
+
+        So the recipients of one message who share a site are found together, and share a transaction.
+        """
+        by_domain: dict[str, list[Queue]] = {}
+        for queue in queues:
+            by_domain.setdefault(queue.domain, []).append(queue)
+        tasks = {asyncio.create_task(self._look_up(domain)): domain for domain in by_domain}
+        wait_s: float | None = self.around.settings.delivery.sibling_wait
+        pending: set[asyncio.Task[Route | Unroutable]] = set(tasks)
+        while pending:
+            done, pending = await asyncio.wait(
+                pending, timeout=wait_s, return_when=asyncio.ALL_COMPLETED if wait_s else asyncio.FIRST_COMPLETED
+            )
+            wait_s = None
+            await self._offer({tasks[task]: (by_domain[tasks[task]], task.result()) for task in done})
+
+    async def _look_up(self, domain: str) -> Route | Unroutable:
+        async with self._lookups:
+            return await self.around.router.route(domain)
+
+    async def _offer(self, found: dict[str, tuple[list[Queue], Route | Unroutable]]) -> None:
+        lanes: dict[str, Lane] = {}
+        sites: dict[str, str] = {}
+        for domain, (queues, route) in found.items():
+            if isinstance(route, Unroutable):
+                for queue in queues:
+                    self._spawn(self._fail(queue, route))
+                continue
+            lane = self._lane(domain, route)
+            lanes[lane.name] = lane
+            if self._sites.get(domain) != lane.site:
+                sites[domain] = self._sites[domain] = lane.site
+            for queue in queues:
+                queue.routing = False
+                if self._stopping or self.suspended(queue):
+                    continue
+                lane.offer(queue)
+        if sites:
+            # Not awaited: the claims that follow stand behind it in the writer's order.
+            self._spawn(self._remember_sites(sites))
+            await asyncio.sleep(0)
+        for lane in lanes.values():
+            lane.pump()
+
+    async def _remember_sites(self, sites: dict[str, str]) -> None:
+        try:
+            await self.around.spool.set_sites(sites)
+        except SpoolError as error:
+            log.error("%s", error)  # noqa: TRY400 - they are told again at the next look-up
+            for domain in sites:
+                self._sites.pop(domain, None)
+
+    def _lane(self, domain: str, route: Route) -> Lane:
+        """Give the lane for a domain; where its policy differs from its neighbours', a lane of its own."""
+        settings = self.around.settings
+        here = settings.destination(domain)
+        source = here.source or settings.destination(route.site).source or "default"
+        general: Tls = settings.destination(route.site).tls or settings.delivery.tls
+        tls: Tls = here.tls or general
+        site = route.site if tls == general else f"{route.site}+{tls}"
+        name = f"{source}/{site}"
+        lane = self.lanes.get(name)
+        if lane is None:
+            _, memory = self._memory.get(name, (0.0, None))
+            lane = Lane(
+                source=source, site=site, route=route, tls=tls, around=self.around, memory=memory, clean=self._clean
+            )
+            self.lanes[name] = lane
+            lane.suspend(suspended=self._lane_suspended(lane))
+        lane.route = route
+        return lane
+
+    async def _fail(self, queue: Queue, route: Unroutable) -> None:
+        """Settle what is due in a queue that has no way, window by window."""
+        around = self.around
+        failure = unroutable(route)
+        metrics = LaneMetrics(around.metrics, OTHER, "default")
+        while not self._stopping:
+            await around.committer.flushed()
+            arrivals = queue.arrivals
+            try:
+                claim = await around.spool.claim(
+                    [queue.id], site="", now=around.clock.wall(), limit=_WINDOW, byte_limit=_WINDOW * 10_000
+                )
+            except SpoolError as error:
+                log.error("%s: %s", queue.domain, error)  # noqa: TRY400
+                await asyncio.sleep(1.0)
+                continue
+            for message in claim.messages:
+                results = [
+                    Result(
+                        recipient=recipient,
+                        verdict=failure.verdict,
+                        detail=failure.detail,
+                        status=failure.status,
+                    )
+                    for recipient in message.recipients
+                ]
+                around.settler.settle(message, results, Way(), metrics)
+            next_due_at = claim.next_due_at[queue.id]
+            if queue.arrivals == arrivals:
+                queue.due_at = _NEVER
+            if next_due_at is None or next_due_at > around.clock.wall():
+                queue.routing = False
+                self.next_due(queue.id, next_due_at, exact=False)
+                return
+
+    # operators
+
+    def suspended(self, queue: Queue) -> bool:
+        """Tell whether an operator holds this queue's mail."""
+        if not self.suspensions:
+            return False
+        site, source = self._sites.get(queue.domain), queue.lane.source if queue.lane else None
+        return any(
+            suspension.selection.covers(domain=queue.domain, site=site, source=source, stream=queue.stream)
+            for suspension in self.suspensions
+        )
+
+    def _lane_suspended(self, lane: Lane) -> bool:
+        return any(
+            suspension.selection.kind in {Kind.ALL, Kind.SITE, Kind.SOURCE}
+            and suspension.selection.covers(domain="", site=lane.site, source=lane.source, stream="")
+            for suspension in self.suspensions
+        )
+
+    async def reload_suspensions(self) -> None:
+        """Read the suspensions again and let them take effect; come back when the next one ends."""
+        clock = self.around.clock
+        self.suspensions = await self.around.spool.suspensions(clock.wall())
+        for lane in self.lanes.values():
+            self.requeue(lane.let_go())
+            lane.suspend(suspended=self._lane_suspended(lane))
+        self.requeue(self.queues.values())
+        until = min((s.until for s in self.suspensions if s.until is not None), default=None)
+        if until is not None:
+            self._spawn(self._reload_at(until))
+
+    async def _reload_at(self, until: float) -> None:
+        await asyncio.sleep(max(0.0, until - self.around.clock.wall()) + 0.01)
+        await self.reload_suspensions()
+
+    def requeue(self, queues: Iterable[Queue]) -> None:
+        """Look at queues again: they may go now, or no more."""
+        for queue in queues:
+            self._note_due(queue, queue.due_at)
+
+    async def refresh(self) -> None:
+        """Read from the spool when each queue is due, after an operator has changed that there."""
+        for row in await self.around.spool.queues():
+            queue = self.queues.get(row.id)
+            if queue is None:
+                self.arrived([row])
+            else:
+                queue.arrivals += 1
+                self._note_due(queue, row.due_at)
+
+    async def recall(self) -> None:
+        """Give back everything that is claimed and not being tried, so that an operator's command meets it."""
+        for lane in self.lanes.values():
+            self.requeue(lane.let_go())
+        await asyncio.sleep(0)  # the lanes' tasks hand their claims to the spool first
+        await self.around.spool.release([])
+
+    async def remove(self, selection: Selection, reason: str, *, bounced: Callable[[ClaimedMessage], None] | None) -> int:
+        """Take a selection out of the queue: bounce it by `bounced`, or remove it silently. Give the recipients."""
+        await self.recall()
+        count = 0
+        while messages := await self.around.spool.claim_selected(selection, limit=_WINDOW):
+            for message in messages:
+                count += len(message.recipients)
+                if bounced is not None:
+                    bounced(message)
+                else:
+                    self.around.settler.remove(message, reason)
+            await self.around.committer.flushed()
+        return count
+
+    async def _expire_aged(self) -> None:
+        """Let mail expire that waits for a site which is never there; what was never tried gets twice the time."""
+        around = self.around
+        max_age_s = around.settings.retry.max_age
+        metrics = LaneMetrics(around.metrics, OTHER, "default")
+        while not self._stopping:
+            now = around.clock.wall()
+            messages = await around.spool.claim_aged(
+                tried_before=now - max_age_s, untried_before=now - 2 * max_age_s, limit=_WINDOW
+            )
+            for message in messages:
+                around.settler.expire(message, metrics, "it could not be delivered in time")
+            await around.committer.flushed()
+            if not messages:
+                await asyncio.sleep(_AGED_EVERY_S)
+
+    # stopping
+
+    async def drain(self) -> None:
+        """Start nothing more; finish what is open."""
+        self._stopping = True
+        tasks = [task for task in self._tasks if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*(lane.drain() for lane in self.lanes.values()))
+        await self.around.committer.flushed()
+
+    def abort(self) -> None:
+        """Cut every session off."""
+        for lane in self.lanes.values():
+            lane.abort()
+
+    def memory(self, *, clean: bool, everything: bool) -> dict[str, dict[str, Any]]:
+        """Give what lanes have learned since it was last asked for."""
+        learned = {name: lane for name, lane in self.lanes.items() if lane.changed or everything}
+        for lane in learned.values():
+            lane.changed = False
+        return {name: lane.memory(clean=clean) for name, lane in learned.items()}
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("dispatcher: %r", error, exc_info=error)

@@ -1,0 +1,277 @@
+"""From an attempt to what is recorded of it: settlement, history, event, and the notice to the sender.
+
+All recipients of one transaction are settled together, so that those who fail share one bounce.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from sender.core.address import domain_of
+from sender.core.bounce import Action, Failure, Notice, compose, headers_of, status_for
+from sender.core.identity import id_text
+from sender.core.outcome import Outcome, Reason, Scope, Verdict
+from sender.core.reply import sanitised
+from sender.core.schedule import first_turn_at
+from sender.observe.events import instant
+from sender.spool.contract import NewMessage, Settlement, State
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from random import Random
+
+    from sender.clock import Clock
+    from sender.core.reply import Reply
+    from sender.core.schedule import RetryPolicy
+    from sender.core.stage import Stage
+    from sender.engine.committer import Committer
+    from sender.observe.metrics import LaneMetrics, Metrics
+    from sender.settings import Settings
+    from sender.spool.contract import ClaimedMessage, ClaimedRecipient
+    from sender.spool.sqlite import SqliteSpool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """How an attempt went: the same for all recipients of a transaction. Empty where it did not come that far."""
+
+    site: str = ""
+    source: str = "default"
+    host: str = ""
+    address: str = ""
+    tls: str = ""
+    session_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What one recipient got."""
+
+    recipient: ClaimedRecipient
+    verdict: Verdict
+    stage: Stage | None = None
+    reply: Reply | None = None
+    detail: str = ""  # our own words, where there is no reply
+    status: str | None = None  # enhanced code for the bounce, where there is no reply
+    ours: bool = False  # the receiver did not say it
+
+    @property
+    def text(self) -> str:
+        """The reply, or our words, in one line."""
+        return str(self.reply) if self.reply is not None else sanitised(self.detail)
+
+
+class Settler:
+    """Turns results into the committer's batch."""
+
+    def __init__(
+        self, settings: Settings, spool: SqliteSpool, committer: Committer, clock: Clock, rng: Random, metrics: Metrics, *, events: bool
+    ) -> None:
+        self._spool = spool
+        self._committer = committer
+        self._clock = clock
+        self._rng = rng
+        self._metrics = metrics
+        self._events = events
+        self.reload(settings)
+
+    def reload(self, settings: Settings) -> None:
+        """Settle by another configuration from now on."""
+        self._settings = settings
+        self._policy = settings.retry.policy()
+        self._policies = {
+            name: destination.retry.policy() for name, destination in settings.destinations.items() if destination.retry
+        }
+
+    def policy(self, domain: str, site: str) -> RetryPolicy:
+        """Give the retry rules for a domain at a site."""
+        return (self._policies.get(domain) or self._policies.get(site) or self._policy) if self._policies else self._policy
+
+    def settle(self, message: ClaimedMessage, results: Sequence[Result], way: Way, metrics: LaneMetrics) -> None:
+        """Record what became of recipients of one message."""
+        now = self._clock.wall()
+        failed: list[Result] = []
+        delayed: list[Result] = []
+        for result in results:
+            outcome = result.verdict.outcome
+            metrics.attempt(outcome)
+            if outcome is Outcome.DELIVERED:
+                self._delivered(message, result, way, now)
+            elif outcome is Outcome.BOUNCED:
+                self._ended(message, result, way, State.BOUNCED, now)
+                metrics.bounced(result.verdict.reason or Reason.UNCLASSIFIED)
+                failed.append(result)
+            elif self._deferred(message, result, way, metrics, now) is State.EXPIRED:
+                failed.append(result)
+            elif self._is_late(message, result, way, now):
+                delayed.append(result)
+        if failed:
+            self._notify(message, failed, way, Action.FAILED, now)
+        if delayed:
+            self._notify(message, delayed, way, Action.DELAYED, now)
+        self._committer.note()
+
+    def remove(self, message: ClaimedMessage, reason: str) -> None:
+        """Record that an operator took recipients out; nobody is told."""
+        now = self._clock.wall()
+        for recipient in message.recipients:
+            verdict = Verdict(outcome=Outcome.BOUNCED, scope=Scope.MESSAGE, reason=Reason.REMOVED)
+            self._ended(message, Result(recipient=recipient, verdict=verdict, detail=reason), Way(), State.REMOVED, now)
+        self._committer.note()
+
+    def expire(self, message: ClaimedMessage, metrics: LaneMetrics, why: str) -> None:
+        """Record that recipients have waited too long, and tell the sender."""
+        now = self._clock.wall()
+        verdict = Verdict(outcome=Outcome.DEFERRED, scope=Scope.MESSAGE, reason=Reason.EXPIRED)
+        results = [Result(recipient=recipient, verdict=verdict, detail=why) for recipient in message.recipients]
+        for result in results:
+            self._ended(message, result, Way(), State.EXPIRED, now)
+            metrics.bounced(Reason.EXPIRED)
+        self._notify(message, results, Way(), Action.FAILED, now)
+        self._committer.note()
+
+    def _delivered(self, message: ClaimedMessage, result: Result, way: Way, now: float) -> None:
+        stream = message.stream if message.stream in self._settings.streams else "other"
+        self._metrics.delivery.labels(stream).observe(max(0.0, now - message.accepted_at))
+        self._ended(message, result, way, State.DELIVERED, now)
+
+    def _ended(self, message: ClaimedMessage, result: Result, way: Way, state: State, now: float) -> None:
+        recipient = result.recipient
+        batch = self._committer.batch
+        batch.ended[recipient.queue_id] = batch.ended.get(recipient.queue_id, 0) + 1
+        tried = state is not State.REMOVED and result.stage is not None
+        self._record(message, result, way, state, recipient.due_at, recipient.attempts + tried, now)
+
+    def _deferred(self, message: ClaimedMessage, result: Result, way: Way, metrics: LaneMetrics, now: float) -> State:
+        """Give the recipient its next attempt, or let it expire where its time is over."""
+        recipient, verdict = result.recipient, result.verdict
+        domain = domain_of(recipient.rcpt_to)
+        policy = self.policy(domain, way.site)
+        expires_at = policy.expires_at(message.accepted_at)
+        if message.expires_at is not None:
+            expires_at = min(expires_at, message.expires_at)
+        metrics.deferred(verdict.reason or Reason.UNCLASSIFIED)
+        self._committer.batch.last_replies[domain] = result.text
+        if now >= expires_at:
+            metrics.bounced(Reason.EXPIRED)
+            self._ended(message, result, way, State.EXPIRED, now)
+            return State.EXPIRED
+        attempts = recipient.attempts + 1
+        due_at = policy.next_attempt_at(
+            attempts=attempts, now=now, rng=self._rng, retry_after_s=verdict.retry_after_s
+        )
+        # The last attempt is made when the time is over, not after it.
+        due_at = min(due_at, max(expires_at, now + 1.0))
+        self._committer.batch.requeued.append((recipient.queue_id, due_at))
+        self._record(message, result, way, State.QUEUED, due_at, attempts, now)
+        return State.QUEUED
+
+    def _is_late(self, message: ClaimedMessage, result: Result, way: Way, now: float) -> bool:
+        after_s = self.policy(domain_of(result.recipient.rcpt_to), way.site).delay_warning_s
+        return after_s is not None and not result.recipient.warned and now - message.accepted_at >= after_s
+
+    def _record(
+        self, message: ClaimedMessage, result: Result, way: Way, state: State, due_at: float, attempts: int, now: float
+    ) -> None:
+        recipient = result.recipient
+        late = state is State.QUEUED and self._is_late(message, result, way, now)
+        batch = self._committer.batch
+        reply = result.reply
+        facts: dict[str, Any] = {
+            "stage": result.stage,
+            "code": reply.code if reply is not None else None,
+            "enhanced_code": reply.enhanced if reply is not None else result.status,
+            "reply": result.text,
+            "reason": Reason.EXPIRED if state is State.EXPIRED else result.verdict.reason,
+            "scope": result.verdict.scope,
+            "host": way.host,
+            "address": way.address,
+            "tls": way.tls,
+        }
+        word = "deferred" if state is State.QUEUED else state.word
+        record = {"at": instant(now), "outcome": word, **facts, "rule": result.verdict.rule}
+        batch.settlements.append(
+            Settlement(
+                recipient_id=recipient.id,
+                message_id=message.id,
+                state=state,
+                due_at=due_at,
+                attempts=attempts,
+                warned=recipient.warned or late,
+                record=orjson.dumps({key: value for key, value in record.items() if value}).decode() + "\n",
+            )
+        )
+        if self._events:
+            batch.events.append(
+                {
+                    "at": now,
+                    "event": word,
+                    "message_id": id_text(message.id),
+                    "mail_from": message.mail_from,
+                    "rcpt_to": recipient.rcpt_to,
+                    "domain": domain_of(recipient.rcpt_to),
+                    "site": way.site,
+                    "source": way.source,
+                    "stream": message.stream,
+                    "attempt": attempts,
+                    **facts,
+                    "queued_s": round(now - message.accepted_at, 3),
+                    "session_s": round(way.session_s, 3),
+                    "size": message.size,
+                    "next_attempt_at": instant(due_at) if state is State.QUEUED else None,
+                }
+            )
+
+    def _notify(self, message: ClaimedMessage, results: Sequence[Result], way: Way, action: Action, now: float) -> None:
+        """Queue a notice in the commit that records the failures; never one about a notice."""
+        if not message.mail_from:
+            return
+        notice_id = self._spool.ids.next(now)
+        policy = self.policy("", way.site)
+        content = compose(
+            Notice(
+                action=action,
+                hostname=self._settings.hostname,
+                message_id=id_text(notice_id),
+                original_id=id_text(message.id),
+                mail_from=message.mail_from,
+                accepted_at=message.accepted_at,
+                now=now,
+                failures=[self._failure(result, way, action) for result in results],
+                headers=headers_of(message.content),
+                retry_until=policy.expires_at(message.accepted_at),
+            )
+        )
+        self._committer.batch.notices.append(
+            NewMessage(
+                id=notice_id,
+                mail_from="",
+                rcpt_tos=(message.mail_from,),
+                domains=(domain_of(message.mail_from),),
+                content=content,
+                size=len(content),
+                accepted_at=now,
+                due_ats=(first_turn_at(accepted_at=now, position=0, size=len(content)),),
+                eight_bit=not content.isascii(),
+                smtputf8=not message.mail_from.isascii(),
+                listener="notice",
+            )
+        )
+
+    @staticmethod
+    def _failure(result: Result, way: Way, action: Action) -> Failure:
+        expired = result.verdict.outcome is Outcome.DEFERRED and action is Action.FAILED
+        enhanced = result.reply.enhanced if result.reply is not None else result.status
+        text = result.text
+        if expired:
+            enhanced = "5.4.7"
+            text = f"not delivered in time; the last answer was: {text}"
+        return Failure(
+            rcpt_to=result.recipient.rcpt_to,
+            status=status_for(enhanced, action=action),
+            diagnostic=text,
+            remote_host=way.host if result.reply is not None and not result.ours else "",
+        )

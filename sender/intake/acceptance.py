@@ -1,0 +1,156 @@
+"""From content to a message in the spool: what every way in shares."""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+from typing import TYPE_CHECKING
+
+from sender import __version__
+from sender.core.address import domain_of, needs_smtputf8
+from sender.core.identity import id_text
+from sender.core.schedule import first_turn_at
+from sender.intake.content import Reader
+from sender.spool.contract import NewMessage, Priority
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sender.clock import Clock
+    from sender.observe.events import Events
+    from sender.observe.metrics import Metrics
+    from sender.settings import Settings
+    from sender.spool.sqlite import SqliteSpool
+
+
+class Acceptance:
+    """Makes drafts. One for all listeners of a process."""
+
+    def __init__(self, settings: Settings, spool: SqliteSpool, clock: Clock, metrics: Metrics, events: Events) -> None:
+        self.settings = settings
+        self.spool = spool
+        self.clock = clock
+        self.metrics = metrics
+        self.events = events
+        self._commits: set[asyncio.Task[None]] = set()
+
+    def draft(
+        self, *, mail_from: str, rcpt_tos: Sequence[str], received: str, listener: str, stream: str = "default", smtputf8: bool = False
+    ) -> Draft:
+        """Begin a message. Addresses have been checked; `received` is the clause that tells from whom and how."""
+        return Draft(
+            self, mail_from=mail_from, rcpt_tos=tuple(rcpt_tos), received=received, listener=listener, stream=stream, smtputf8=smtputf8
+        )
+
+    def refused(self, listener: str, reason: str) -> None:
+        """Count a message that was not taken."""
+        self.metrics.refused.labels(listener, reason).inc()
+
+    async def accept(self, message: NewMessage) -> None:
+        """Commit a message; a caller that goes away meanwhile does not cut the commit. Raises SpoolError."""
+        commit = asyncio.create_task(self._commit(message))
+        self._commits.add(commit)
+        commit.add_done_callback(self._commits.discard)
+        await asyncio.shield(commit)
+
+    async def _commit(self, message: NewMessage) -> None:
+        await self.spool.accept(message)
+        self.metrics.accepted.labels(message.listener).inc()
+        if self.events.wanted:
+            self.events.write(
+                [
+                    {
+                        "at": message.accepted_at,
+                        "event": "accepted",
+                        "message_id": id_text(message.id),
+                        "mail_from": message.mail_from,
+                        "rcpt_to": rcpt_to,
+                        "domain": domain,
+                        "stream": message.stream,
+                        "size": message.size,
+                    }
+                    for rcpt_to, domain in zip(message.rcpt_tos, message.domains, strict=True)
+                ]
+            )
+
+
+class Draft:
+    """One message that is coming in. Either `commit` or `drop` ends it."""
+
+    def __init__(
+        self,
+        acceptance: Acceptance,
+        *,
+        mail_from: str,
+        rcpt_tos: tuple[str, ...],
+        received: str,
+        listener: str,
+        stream: str,
+        smtputf8: bool,
+    ) -> None:
+        settings = acceptance.settings
+        self.accepted_at = acceptance.clock.wall()
+        self.id = acceptance.spool.ids.next(self.accepted_at)
+        self._acceptance = acceptance
+        self._mail_from = mail_from
+        self._rcpt_tos = rcpt_tos
+        self._listener = listener
+        self._stream = stream
+        self._smtputf8 = smtputf8
+        self._first: bytes | None = None
+        self._put = 0
+        date = email.utils.formatdate(self.accepted_at, usegmt=True)
+        recipient = f"\r\n\tfor <{rcpt_tos[0]}>" if len(rcpt_tos) == 1 and rcpt_tos[0].isascii() else ""
+        trace = (
+            f"Received: {received}\r\n\tby {settings.hostname} (sender {__version__}) id {id_text(self.id)}{recipient};\r\n\t{date}\r\n"
+        )
+        self._reader = Reader(
+            trace=trace.encode(), max_size=settings.smtp.max_message_size, max_hops=settings.smtp.max_hops
+        )
+        self._trace_size = len(trace.encode())
+
+    async def feed(self, data: bytes) -> None:
+        """Take some content; full blocks go to the spool at once. Raises RefusedContentError, SpoolError."""
+        self._reader.feed(data)
+        for block in self._reader.blocks():
+            await self._put_block(block)
+
+    async def _put_block(self, block: bytes) -> None:
+        if self._first is None:
+            self._first = block
+        else:
+            self._put += 1
+            await self._acceptance.spool.put_block(self.id, self._put, block)
+
+    async def commit(self) -> None:
+        """Make it the spool's. Raises RefusedContentError, SpoolError."""
+        await self._put_block(self._reader.finish())
+        size = self._reader.size + self._trace_size
+        stream = self._acceptance.settings.stream(self._stream)
+        await self._acceptance.accept(
+            NewMessage(
+                id=self.id,
+                mail_from=self._mail_from,
+                rcpt_tos=self._rcpt_tos,
+                domains=tuple(map(domain_of, self._rcpt_tos)),
+                content=self._first or b"",
+                blocks=self._put + 1,
+                size=size,
+                accepted_at=self.accepted_at,
+                due_ats=tuple(
+                    first_turn_at(accepted_at=self.accepted_at, position=position, size=size)
+                    for position in range(len(self._rcpt_tos))
+                ),
+                stream=self._stream,
+                priority=Priority[stream.priority.upper()],
+                eight_bit=self._reader.eight_bit,
+                # A client may say SMTPUTF8 for nothing: only 8-bit content or addresses ask the receiver for it.
+                smtputf8=self._smtputf8 and (self._reader.eight_bit or needs_smtputf8(self._mail_from)),
+                listener=self._listener,
+            )
+        )
+
+    async def drop(self) -> None:
+        """Forget it."""
+        if self._put:
+            await self._acceptance.spool.drop_blocks(self.id)

@@ -1,0 +1,67 @@
+"""Events: one JSON object per line, for each thing that happens to a recipient or a lane.
+
+An event is written after what it tells of was recorded. A file that cannot be written stops no delivery.
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import orjson
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+
+def instant(at: float) -> str:
+    """Write an instant as RFC 3339 in UTC with milliseconds."""
+    return datetime.datetime.fromtimestamp(at, datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Events:
+    """Writes events to a file; without a file they are dropped, and `wanted` says so beforehand."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._file: BinaryIO | None = None
+        self._failing = False
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("ab", buffering=0)
+
+    @property
+    def wanted(self) -> bool:
+        """Tell whether anybody reads events."""
+        return self._file is not None
+
+    def write(self, events: list[dict[str, Any]]) -> None:
+        """Append events; each has `at` in seconds since 1970 and is written with it as text."""
+        if self._file is None or not events:
+            return
+        lines = bytearray()
+        for event in events:
+            lines += orjson.dumps({**event, "at": instant(event["at"])}) + b"\n"
+        try:
+            self._file.write(lines)
+        except OSError as error:
+            if not self._failing:
+                log.error("%s: events cannot be written and are dropped: %s", self._path, error)  # noqa: TRY400
+            self._failing = True
+        else:
+            self._failing = False
+
+    def reopen(self) -> None:
+        """Go on in a new file, after the old one was moved away."""
+        if self._path is not None and self._file is not None:
+            self._file.close()
+            self._file = self._path.open("ab", buffering=0)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None

@@ -1,0 +1,1 @@
+"""Find the way: from a domain to the hosts that take its mail."""

@@ -1,0 +1,147 @@
+"""From a domain to its site: static routes, address literals, MX; from a site to addresses to dial."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sender.core.outcome import Reason
+from sender.core.site import site_name
+from sender.route.resolver import Failure, MxHost, ResolveError, dialable, shuffled
+from sender.settings import split_endpoint
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from sender.route.resolver import Resolver
+    from sender.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """Where a domain's mail goes. Domains with the same site have the same hosts."""
+
+    site: str
+    hosts: tuple[MxHost, ...]
+    port: int
+    static: bool  # named by an operator: any address is allowed
+
+
+@dataclass(frozen=True, slots=True)
+class Unroutable:
+    """A domain has no way now, or none at all. `status` is for the bounce (RFC 3463, RFC 7505)."""
+
+    reason: Reason
+    permanent: bool
+    status: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One address of one host."""
+
+    host: str
+    address: str
+    port: int
+
+
+_UNROUTABLE = {
+    Failure.NO_DOMAIN: (Reason.DOMAIN_UNKNOWN, "5.1.2"),
+    Failure.NULL_MX: (Reason.DOMAIN_UNKNOWN, "5.1.10"),
+    Failure.NO_ADDRESS: (Reason.DNS_FAILURE, "5.4.4"),
+    Failure.TEMPORARY: (Reason.DNS_FAILURE, "4.4.3"),
+}
+
+
+class Router:
+    """Knows the way."""
+
+    def __init__(self, settings: Settings, resolver: Resolver, rng: Random) -> None:
+        self.settings = settings
+        self._resolver = resolver
+        self._rng = rng
+
+    def static_route(self, domain: str) -> str:
+        """Give what the configuration says about a domain: an endpoint, or `mx`."""
+        override = self.settings.destination(domain).route
+        routes = self.settings.routes
+        return override or routes.get(domain) or routes.get("*") or "mx"
+
+    async def route(self, domain: str) -> Route | Unroutable:
+        """Find the site of a domain."""
+        static = self.static_route(domain)
+        if static != "mx":
+            host, port = split_endpoint(static)
+            return Route(site=static, hosts=(MxHost(0, host),), port=port, static=True)
+        port = self.settings.delivery.port
+        if domain.startswith("["):
+            address = domain[1:-1].removeprefix("ipv6:")
+            return Route(site=address, hosts=(MxHost(0, address),), port=port, static=False)
+        try:
+            hosts = await self._resolver.mx(domain)
+        except ResolveError as error:
+            return _unroutable(error)
+        hosts = self._without_us(hosts)
+        if not hosts:
+            detail = f"{domain} is delivered by {self.settings.hostname} itself, which knows no further way"
+            return Unroutable(Reason.RECEIVER_ERROR, permanent=True, status="5.4.6", detail=detail)
+        site = site_name(host.name for host in hosts)
+        return Route(site=site, hosts=hosts, port=port, static=False)
+
+    def _without_us(self, hosts: tuple[MxHost, ...]) -> tuple[MxHost, ...]:
+        """Drop ourselves and every host that is no better than we are (RFC 5321 section 5.1)."""
+        ours = [host.preference for host in hosts if host.name == self.settings.hostname.lower()]
+        return tuple(host for host in hosts if host.preference < min(ours)) if ours else hosts
+
+    async def endpoints(self, route: Route) -> list[Endpoint] | Unroutable:
+        """Give the addresses to try, in order: hosts by preference, at most `max_addresses` of them all."""
+        limit = self.settings.delivery.max_addresses
+        private = route.static or self.settings.delivery.allow_private_addresses
+        found: list[Endpoint] = []
+        failures: list[ResolveError] = []
+        dropped: list[str] = []
+        for host in shuffled(route.hosts, self._rng):
+            try:
+                addresses = await self._addresses(host.name)
+            except ResolveError as error:
+                failures.append(error)
+                continue
+            for address in addresses:
+                if dialable(address, private=private):
+                    found.append(Endpoint(host.name, address, route.port))
+                else:
+                    dropped.append(address)
+            if len(found) >= limit:
+                break
+        if found:
+            return found[:limit]
+        temporary = [failure for failure in failures if not failure.failure.permanent]
+        if temporary:
+            return _unroutable(temporary[0])
+        if dropped:
+            detail = f"{route.site} has only addresses that no mail is sent to: {', '.join(sorted(set(dropped)))}"
+            return Unroutable(Reason.DNS_FAILURE, permanent=True, status="5.4.4", detail=detail)
+        detail = f"no host of {route.site} has an address"
+        return Unroutable(Reason.DNS_FAILURE, permanent=True, status="5.4.4", detail=detail)
+
+    async def _addresses(self, host: str) -> list[str]:
+        """Look a host up; an address is its own answer. IPv4 and IPv6 take turns, so that one that is down costs one try."""
+        try:
+            dialable(host, private=True)
+        except ValueError:
+            addresses = list(await self._resolver.addresses(host))
+        else:
+            return [host]
+        six = [address for address in addresses if ":" in address]
+        four = [address for address in addresses if ":" not in address]
+        self._rng.shuffle(six)
+        self._rng.shuffle(four)
+        in_turn = [address for pair in zip(six, four, strict=False) for address in pair]
+        shorter = min(len(six), len(four))
+        return in_turn + six[shorter:] + four[shorter:]
+
+
+def _unroutable(error: ResolveError) -> Unroutable:
+    reason, status = _UNROUTABLE[error.failure]
+    return Unroutable(reason, permanent=error.failure.permanent, status=status, detail=error.detail)

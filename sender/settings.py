@@ -1,0 +1,396 @@
+"""`config/sender.toml` as a frozen value; what is wrong with a file is told all at once.
+
+Each key stands here once, with its default and its rule. Unknown keys, wrong types and impossible values are problems
+that name file, key, value and rule.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, field_validator
+
+from sender.core.address import canonical_domain
+from sender.core.errors import ConfigError, Problem
+from sender.core.quantity import duration_text, parse_duration, parse_size
+from sender.core.schedule import RetryPolicy
+
+SEARCHED = (Path("config/sender.toml"), Path("/etc/sender/sender.toml"))
+
+
+def _duration(value: object) -> object:
+    if isinstance(value, str):
+        return parse_duration(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise ValueError('must be a duration with its unit, such as "90s"')  # noqa: TRY004 - pydantic wants ValueError
+    return value
+
+
+def _optional_duration(value: object) -> object:
+    return None if value == "" else _duration(value)
+
+
+def _size(value: object) -> object:
+    return parse_size(value) if isinstance(value, str) else value
+
+
+def _address(value: str) -> str:
+    if value:
+        ipaddress.ip_address(value)
+    return value
+
+
+def _endpoint(value: str) -> str:
+    split_endpoint(value)
+    return value
+
+
+def _network(value: str) -> str:
+    try:
+        ipaddress.ip_network(value)
+    except ValueError as error:
+        raise ValueError(f'must be a network such as "192.0.2.0/24": {error}') from error
+    return value
+
+
+def _domain_key(value: str) -> str:
+    return canonical_domain(value)
+
+
+def _unsupported(value: str) -> str:
+    if value:
+        raise ValueError("must be empty: this version cannot do it yet")
+    return value
+
+
+Unsupported = Annotated[str, AfterValidator(_unsupported)]
+_shown_duration = PlainSerializer(lambda seconds: "" if seconds is None else duration_text(seconds))
+Duration = Annotated[float, BeforeValidator(_duration), Field(gt=0), _shown_duration]
+MaybeZeroDuration = Annotated[float, BeforeValidator(_duration), Field(ge=0), _shown_duration]
+OptionalDuration = Annotated[float | None, BeforeValidator(_optional_duration), _shown_duration]
+Size = Annotated[int, BeforeValidator(_size), Field(gt=0)]
+Endpoint = Annotated[str, AfterValidator(_endpoint)]
+Network = Annotated[str, AfterValidator(_network)]
+Count = Annotated[int, Field(ge=1)]
+Tls = Literal["none", "opportunistic", "required"]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class SpoolSettings(_Table):
+    """`[spool]`: where accepted mail is kept."""
+
+    url: str = "sqlite:spool/spool.db"
+    commit_interval: MaybeZeroDuration = 0.003
+    keep_ended: MaybeZeroDuration = 3600.0
+
+    @field_validator("url")
+    @classmethod
+    def _supported(cls, value: str) -> str:
+        if not value.startswith("sqlite:") or value == "sqlite:":
+            raise ValueError('must be "sqlite:" and a file, such as "sqlite:spool/spool.db"')
+        return value
+
+
+class SmtpSettings(_Table):
+    """`[smtp]`: the submission listener."""
+
+    listen: tuple[Endpoint, ...] = ("127.0.0.1:2525",)
+    max_message_size: Size = 25 * 2**20
+    max_recipients: Count = 1000
+    max_connections: Count = 1000
+    max_connections_per_address: Count = 100
+    max_hops: Count = 100
+    relay_networks: tuple[Network, ...] = ("127.0.0.0/8", "::1/128")
+    users_file: str = ""
+    tls_cert: str = ""
+    tls_key: str = ""
+    command_timeout: Duration = 300.0
+    block_timeout: Duration = 180.0
+
+
+class HttpSettings(_Table):
+    """`[http]`: API, metrics and health."""
+
+    listen: Endpoint = "127.0.0.1:8025"
+    tokens_file: Unsupported = ""
+
+
+class DnsSettings(_Table):
+    """`[dns]`: who is asked, and for how long answers are kept."""
+
+    nameservers: tuple[str, ...] = ()
+    timeout: Duration = 5.0
+    lifetime: Duration = 15.0
+    min_ttl: MaybeZeroDuration = 30.0
+    max_ttl: Duration = 3600.0
+    failure_ttl: MaybeZeroDuration = 30.0
+
+    @field_validator("nameservers")
+    @classmethod
+    def _addresses(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        for value in values:
+            host, _ = split_endpoint(value if _has_port(value) else f"{value}:53")
+            ipaddress.ip_address(host)
+        return values
+
+
+class DeliverySettings(_Table):
+    """`[delivery]`: sessions with receivers. The timeouts are those of RFC 5321 section 4.5.3.2."""
+
+    port: Annotated[int, Field(ge=1, le=65535)] = 25
+    tls: Tls = "opportunistic"
+    allow_private_addresses: bool = False
+    max_sessions: Count = 2000
+    messages_per_session: Count = 1000
+    max_recipients: Count = 100
+    idle_timeout: MaybeZeroDuration = 5.0
+    connect_timeout: Duration = 30.0
+    banner_timeout: Duration = 300.0
+    ehlo_timeout: Duration = 300.0
+    starttls_timeout: Duration = 120.0
+    mail_timeout: Duration = 300.0
+    rcpt_timeout: Duration = 300.0
+    data_timeout: Duration = 120.0
+    block_timeout: Duration = 180.0
+    end_of_data_timeout: Duration = 600.0
+    quit_timeout: Duration = 5.0
+    max_addresses: Count = 5
+    connect_backoff: Duration = 15.0
+    connect_backoff_max: Duration = 600.0
+    sibling_wait: MaybeZeroDuration = 0.1
+    drain_timeout: Duration = 660.0
+
+
+class EventsSettings(_Table):
+    """`[events]`: one line of JSON for each thing that happens."""
+
+    file: str = ""
+    webhook: Unsupported = ""
+
+
+class WindowSettings(_Table):
+    """`[window]`: the adaptive limit."""
+
+    start: Count = 5
+    max: Count = 100
+    headroom: Annotated[float, Field(gt=0, le=1)] = 0.8
+
+
+class RetrySettings(_Table):
+    """`[retry]`: when a deferred recipient is tried again."""
+
+    schedule: Annotated[tuple[Duration, ...], Field(min_length=1)] = (120.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0, 14400.0)
+    jitter: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    max_age: Duration = 259200.0
+    delay_warning: OptionalDuration = None
+
+    def policy(self) -> RetryPolicy:
+        """Give the rules as the core takes them."""
+        return RetryPolicy(
+            schedule_s=self.schedule, jitter=self.jitter, max_age_s=self.max_age, delay_warning_s=self.delay_warning
+        )
+
+
+class SourceSettings(_Table):
+    """`[sources.NAME]`: a local address to send from."""
+
+    address: Annotated[str, AfterValidator(_address)] = ""
+    helo: str = ""
+
+
+class DestinationSettings(_Table):
+    """`[destinations."NAME"]`: what is different for one domain or site."""
+
+    max_window: Count | None = None
+    cap: Count | None = None  # sessions that the receiver is known to allow; `window.headroom` of them are used
+    messages_per_session: Count | None = None
+    max_recipients: Count | None = None
+    tls: Tls | None = None
+    route: Endpoint | Literal["mx"] | None = None
+    source: str | None = None
+    retry: RetrySettings | None = None
+
+
+class StreamSettings(_Table):
+    """`[streams.NAME]`: mail that shares a priority and a fair share."""
+
+    priority: Literal["urgent", "normal", "bulk"] = "normal"
+    weight: Annotated[float, Field(gt=0)] = 1.0
+
+
+class Settings(_Table):
+    """The whole configuration. Relative paths are relative to `directory`."""
+
+    hostname: str = Field(default_factory=socket.getfqdn)
+    spool: SpoolSettings = SpoolSettings()
+    smtp: SmtpSettings = SmtpSettings()
+    http: HttpSettings = HttpSettings()
+    dns: DnsSettings = DnsSettings()
+    routes: dict[str, str] = {}
+    delivery: DeliverySettings = DeliverySettings()
+    events: EventsSettings = EventsSettings()
+    window: WindowSettings = WindowSettings()
+    retry: RetrySettings = RetrySettings()
+    sources: dict[str, SourceSettings] = {"default": SourceSettings()}
+    destinations: dict[str, DestinationSettings] = {}
+    streams: dict[str, StreamSettings] = {"default": StreamSettings()}
+    directory: Path = Field(default=Path(), exclude=True)
+
+    @field_validator("routes")
+    @classmethod
+    def _routes(cls, routes: dict[str, str]) -> dict[str, str]:
+        for domain, route in routes.items():
+            if domain != "*":
+                canonical_domain(domain)
+            if route != "mx":
+                split_endpoint(route)
+        return {domain if domain == "*" else canonical_domain(domain): route for domain, route in routes.items()}
+
+    @property
+    def spool_path(self) -> Path:
+        """The file of the spool."""
+        return self.directory / self.spool.url.removeprefix("sqlite:")
+
+    def path(self, name: str) -> Path:
+        """Give a file that is named relative to the configuration."""
+        return self.directory / name
+
+    def stream(self, name: str) -> StreamSettings:
+        """Give what holds for a stream; one that is not configured has the defaults."""
+        return self.streams.get(name) or self.streams.get("default") or StreamSettings()
+
+    def destination(self, name: str) -> DestinationSettings:
+        """Give what is different for a domain or site; nothing, where it is not configured."""
+        return self.destinations.get(name) or DestinationSettings()
+
+
+def split_endpoint(text: str) -> tuple[str, int]:
+    """Split `host:port`; IPv6 addresses stand in brackets. Raises ValueError with the rule."""
+    host, colon, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:  # noqa: PLR2004
+        raise ValueError('must be "host:port"')
+    return host, int(port)
+
+
+def _has_port(text: str) -> bool:
+    return text.startswith("[") or text.count(":") == 1
+
+
+def find(path: str | None) -> Path:
+    """Find the configuration file: the one that is named, `$SENDER_CONFIG`, or the usual places. Raises ConfigError."""
+    named = path or os.environ.get("SENDER_CONFIG")
+    if named:
+        return Path(named)
+    for candidate in SEARCHED:
+        if candidate.is_file():
+            return candidate
+    places = ", ".join(map(str, SEARCHED))
+    raise ConfigError([Problem("configuration", "", None, f"no file: give --config FILE or $SENDER_CONFIG (looked at {places})")])
+
+
+def load(path: Path) -> Settings:
+    """Read a file. Raises ConfigError with every problem in it."""
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError([Problem(str(path), "", None, f"cannot be read: {error.strerror}")]) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError([Problem(str(path), "", None, f"is not TOML: {error}")]) from error
+    return from_tables(tables, path)
+
+
+def from_tables(tables: dict[str, Any], path: Path) -> Settings:
+    """Check tables that stand, or could stand, in a file. Raises ConfigError."""
+    try:
+        settings = Settings.model_validate(_tuples({**tables, "directory": path.parent.absolute()}))
+    except ValidationError as error:
+        raise ConfigError([_problem(path, dict(detail)) for detail in error.errors()]) from None
+    problems = list(_contradictions(settings, path))
+    if problems:
+        raise ConfigError(problems)
+    return settings
+
+
+def _tuples(value: Any) -> Any:  # noqa: ANN401 - any TOML value
+    """Turn arrays into tuples: the settings are frozen, and strict about it."""
+    if isinstance(value, list):
+        return tuple(map(_tuples, value))
+    if isinstance(value, dict):
+        return {key: _tuples(item) for key, item in value.items()}
+    return value
+
+
+def _contradictions(settings: Settings, path: Path) -> list[Problem]:
+    """Find what each key allows and the whole does not."""
+    place = str(path)
+    problems = []
+    if bool(settings.smtp.tls_cert) != bool(settings.smtp.tls_key):
+        missing = "tls_key" if settings.smtp.tls_cert else "tls_cert"
+        problems.append(Problem(place, f"smtp.{missing}", "", "must be set with the other of tls_cert and tls_key"))
+    for key in ("users_file", "tls_cert", "tls_key"):
+        name = getattr(settings.smtp, key)
+        if name and not settings.path(name).is_file():
+            problems.append(Problem(place, f"smtp.{key}", name, "must be a file that can be read"))
+    if settings.window.start > settings.window.max:
+        problems.append(
+            Problem(place, "window.start", settings.window.start, f"must be at most window.max, {settings.window.max}")
+        )
+    for name, destination in settings.destinations.items():
+        if destination.source is not None and destination.source not in settings.sources:
+            key = f'destinations."{name}".source'
+            known = ", ".join(settings.sources)
+            problems.append(Problem(place, key, destination.source, f"must be one of the sources: {known}"))
+    if "default" not in settings.sources:
+        problems.append(Problem(place, "sources", ", ".join(settings.sources), 'must have a table "sources.default"'))
+    return problems
+
+
+_RULES = {
+    "bool_type": "must be true or false",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "string_type": "must be a string",
+    "tuple_type": "must be an array",
+    "dict_type": "must be a table",
+    "model_type": "must be a table",
+    "model_attributes_type": "must be a table",
+    "greater_than_equal": "must be {ge} or more",
+    "greater_than": "must be more than {gt}",
+    "less_than_equal": "must be {le} or less",
+    "less_than": "must be less than {lt}",
+    "too_short": "must have at least one entry",
+    "literal_error": "must be {expected}",
+    "missing": "must be set",
+    "value_error": "{error}",
+}
+
+
+def _problem(path: Path, detail: dict[str, Any]) -> Problem:
+    location = [part for part in detail["loc"] if not str(part).startswith(("function-", "literal["))]
+    key = ".".join(f'"{part}"' if "." in str(part) else str(part) for part in location)
+    if detail["type"] == "extra_forbidden":
+        return Problem(str(path), key, detail["input"], f"unknown key; known here: {', '.join(_known(location[:-1]))}")
+    rule = _RULES.get(detail["type"], detail["msg"])
+    return Problem(str(path), key, detail["input"], rule.format(**detail.get("ctx", {})))
+
+
+def _known(location: list[Any]) -> list[str]:
+    """List the keys that the table at a location may have."""
+    model: type[BaseModel] = Settings
+    for part in location:
+        annotation = model.model_fields[part].annotation if part in model.model_fields else None
+        inner = getattr(annotation, "__args__", ())
+        for candidate in (annotation, *inner):
+            if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+                model = candidate
+    return sorted(set(model.model_fields) - {"directory"})

@@ -1,0 +1,197 @@
+"""Open a session: dial one address, read the banner, EHLO (or HELO), STARTTLS by policy. aiosmtplib does the dialogue."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import functools
+import socket
+import ssl
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import aiosmtplib
+
+from sender.core.errors import SessionError
+from sender.core.outcome import Trouble
+from sender.core.reply import Reply
+from sender.core.stage import Stage
+from sender.smtp.session import Session
+from sender.smtp.wire import Wire, WireError
+
+if TYPE_CHECKING:
+    from sender.settings import DeliverySettings, Tls
+
+# What these say concerns this machine and no receiver.
+_LOCAL_ERRORS = frozenset(
+    {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.EACCES, errno.EPERM}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Where to, from where, and how: all that a session depends on."""
+
+    host: str  # its name, for TLS and for people
+    address: str
+    port: int
+    source_address: str
+    helo: str
+    tls: Tls
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The receiver answered, and not with a session."""
+
+    stage: Stage
+    reply: Reply
+    host: str
+
+
+async def open_session(target: Target, timeouts: DeliverySettings) -> Session | Refused:
+    """Open a session. Raises SessionError where the receiver gives no reply that says why there is none."""
+    try:
+        return await _Opening(target, timeouts).run()
+    except SessionError as error:
+        # RFC 7435: where encryption is a wish, a receiver whose TLS is broken gets the mail in clear text.
+        if target.tls != "opportunistic" or error.stage is not Stage.STARTTLS:
+            raise
+    return await _Opening(target, timeouts, tls="none").run()
+
+
+class _Opening:
+    """One attempt at one address."""
+
+    def __init__(self, target: Target, timeouts: DeliverySettings, *, tls: Tls | None = None) -> None:
+        self._target = target
+        self._timeouts = timeouts
+        self._tls: Tls = tls or target.tls
+        self._stage = Stage.CONNECT
+        self._loop = asyncio.get_running_loop()
+        self._wire = Wire(self._loop)
+
+    async def run(self) -> Session | Refused:
+        try:
+            return await self._dialogue()
+        except WireError as error:
+            raise self._error(error.trouble, error.detail) from error
+        except (TimeoutError, aiosmtplib.SMTPTimeoutError) as error:
+            # aiosmtplib reports a peer that aborts the handshake as a timeout.
+            trouble = Trouble.TLS if self._stage is Stage.STARTTLS else Trouble.TIMEOUT
+            raise self._error(trouble, str(error) or "timed out") from error
+        except OSError as error:  # ssl.SSLError is one
+            raise self._error(self._trouble(error), _words(error)) from error
+        except aiosmtplib.SMTPException as error:
+            raise self._error(Trouble.PROTOCOL, str(error)) from error
+        finally:
+            if self._stage is not Stage.MAIL:
+                self._wire.abort()
+
+    async def _dialogue(self) -> Session | Refused:
+        target, timeouts = self._target, self._timeouts
+        client = aiosmtplib.SMTP(hostname=target.host, local_hostname=target.helo, start_tls=False)
+        async with asyncio.timeout(timeouts.connect_timeout):
+            transport = await self._dial()
+        client.protocol, client.transport = self._wire, transport
+        self._stage = Stage.BANNER
+        banner = await self._wire.reply(timeouts.banner_timeout)
+        if not banner.positive:
+            return self._refused(banner)
+        refusal = await self._ehlo(client)
+        if refusal is not None:
+            return refusal
+        version = ""
+        if self._tls != "none":
+            refusal = await self._starttls(client)
+            if refusal is not None:
+                return refusal
+            tls = self._wire.transport.get_extra_info("ssl_object") if self._wire.transport else None
+            version = (tls.version() or "TLS") if tls is not None else ""
+        self._stage = Stage.MAIL
+        return Session(
+            self._wire,
+            host=target.host,
+            address=target.address,
+            tls=version,
+            extensions=client.esmtp_extensions,
+            timeouts=timeouts,
+        )
+
+    async def _dial(self) -> asyncio.BaseTransport:
+        local = (self._target.source_address, 0) if self._target.source_address else None
+        transport, _ = await self._loop.create_connection(
+            lambda: self._wire, self._target.address, self._target.port, local_addr=local
+        )
+        connection: socket.socket | None = transport.get_extra_info("socket")
+        if connection is not None:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return transport
+
+    async def _ehlo(self, client: aiosmtplib.SMTP) -> Refused | None:
+        """Greet; where EHLO is refused for good, with HELO (RFC 5321 section 3.2)."""
+        self._stage = Stage.EHLO
+        try:
+            await client.ehlo(timeout=self._timeouts.ehlo_timeout)
+        except aiosmtplib.SMTPHeloError:
+            reply = self._last()
+            if not reply.permanent or not self._wire.usable:
+                return self._refused(reply)
+            try:
+                await client.helo(timeout=self._timeouts.ehlo_timeout)
+            except aiosmtplib.SMTPHeloError:
+                return self._refused(self._last())
+        return None
+
+    async def _starttls(self, client: aiosmtplib.SMTP) -> Refused | None:
+        """Encrypt as far as the policy asks for it. After TLS only what the receiver says then counts."""
+        required = self._tls == "required"
+        if not client.supports_extension("starttls"):
+            if required:
+                raise self._error(Trouble.TLS, "does not offer STARTTLS, which is required", Stage.STARTTLS)
+            return None
+        self._stage = Stage.STARTTLS
+        try:
+            await client.starttls(
+                server_hostname=self._target.host.rstrip("."),
+                tls_context=_context(verified=required),
+                timeout=self._timeouts.starttls_timeout,
+            )
+        except aiosmtplib.SMTPResponseException:
+            if required:
+                return self._refused(self._last())
+            raise self._error(Trouble.TLS, f"STARTTLS was answered {self._last()}") from None
+        return await self._ehlo(client)
+
+    def _last(self) -> Reply:
+        return self._wire.last or Reply(451, "no reply")
+
+    def _refused(self, reply: Reply) -> Refused:
+        return Refused(self._stage, reply, f"{self._target.host}[{self._target.address}]")
+
+    def _trouble(self, error: OSError) -> Trouble:
+        if isinstance(error, ssl.SSLError) or self._stage is Stage.STARTTLS:
+            return Trouble.TLS
+        if error.errno in _LOCAL_ERRORS:
+            return Trouble.LOCAL
+        return Trouble.REFUSED if self._stage is Stage.CONNECT else Trouble.LOST
+
+    def _error(self, trouble: Trouble, detail: str, stage: Stage | None = None) -> SessionError:
+        host = f"{self._target.host}[{self._target.address}]"
+        return SessionError(host, stage or self._stage, trouble, detail)
+
+
+def _words(error: OSError) -> str:
+    if isinstance(error, ssl.SSLError):
+        return f"TLS: {error.reason or error}"
+    return error.strerror or str(error)
+
+
+@functools.cache
+def _context(*, verified: bool) -> ssl.SSLContext:
+    """Make the two contexts once: a certificate counts only where TLS is required."""
+    context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH)
+    if not verified:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context

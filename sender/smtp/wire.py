@@ -1,0 +1,233 @@
+"""The connection of one session: aiosmtplib's protocol, with strict replies, flow control and an abort.
+
+aiosmtplib opens the session on it (EHLO, HELO, STARTTLS); the transactions are ours. Whatever is irregular (a reply that
+nobody asked for, bytes behind a reply, a timeout, a cancellation) ends the connection by an abort: a graceful close would
+still send what is buffered, the final dot included.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, cast
+
+from aiosmtplib.errors import SMTPServerDisconnected
+from aiosmtplib.protocol import SMTPProtocol
+from aiosmtplib.response import SMTPResponse
+
+from sender.core.outcome import Trouble
+from sender.smtp.replies import MalformedReplyError, ReplyParser
+
+if TYPE_CHECKING:
+    import ssl
+
+    from sender.core.reply import Reply
+
+
+class WireError(SMTPServerDisconnected):
+    """The connection cannot be used any more. aiosmtplib lets this kind through."""
+
+    def __init__(self, trouble: Trouble, detail: str) -> None:
+        super().__init__(detail)
+        self.trouble = trouble
+        self.detail = detail
+
+
+class Wire(SMTPProtocol):
+    """See the module. `reply` gives one reply for each command that `send` counted."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop=loop)
+        self.last: Reply | None = None
+        self._parser = ReplyParser()
+        self._received: deque[Reply] = deque()
+        self._outstanding = 1  # the banner
+        self._waiting: asyncio.Future[None] | None = None
+        self._error: WireError | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._deadline = 0.0
+        self._limit_s = 0.0
+        self._before_tls = False
+        self._stuck = False  # the transport holds bytes that the peer has not taken
+
+    # from the transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin; the banner is awaited."""
+        super().connection_made(transport)
+        # Paused means: the transport holds bytes. That is what tells when the last byte has left.
+        cast("asyncio.WriteTransport", transport).set_write_buffer_limits(high=0)
+
+    def data_received(self, data: bytes) -> None:
+        """Take replies. One that answers nothing ends the session, except 421, which may come at any time."""
+        if self._error is not None:
+            return
+        try:
+            replies = self._parser.feed(data)
+        except MalformedReplyError as error:
+            self._fail(Trouble.PROTOCOL, str(error))
+            return
+        for reply in replies:
+            if self._outstanding == 0:
+                if reply.code == 421:  # noqa: PLR2004
+                    self._received.append(reply)
+                    self._fail(Trouble.LOST, f"closed by the receiver: {reply}")
+                else:
+                    self._fail(Trouble.PROTOCOL, f"a reply to nothing: {reply}")
+                return
+            self._outstanding -= 1
+            self._received.append(reply)
+        self._wake()
+
+    def eof_received(self) -> bool:
+        """The peer sends no more: what it has said stays valid."""
+        self._fail(Trouble.LOST, "connection closed by the receiver")
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone."""
+        self._fail(Trouble.LOST, f"connection lost{f': {exc}' if exc else ''}")
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self.transport = None
+        self._connection_lost = True
+
+    def pause_writing(self) -> None:
+        """Bytes wait in the transport."""
+        self._stuck = True
+
+    def resume_writing(self) -> None:
+        """The peer has taken everything."""
+        self._stuck = False
+        self._wake()
+
+    # for the session
+
+    @property
+    def usable(self) -> bool:
+        """Tell whether a command may be sent: nothing is owed, nothing is left over, the peer is there."""
+        return self._error is None and not self._outstanding and not self._received and not self._parser.pending
+
+    @property
+    def said_early(self) -> bool:
+        """Tell whether a reply has come that was not read yet."""
+        return bool(self._received)
+
+    def send(self, data: bytes, replies: int) -> None:
+        """Write commands that `replies` replies will answer. Raises WireError where the dialogue is out of step."""
+        if self._error is not None:
+            raise self._error
+        if not self.usable:
+            self._fail(Trouble.PROTOCOL, "the receiver has sent more than it was asked for")
+            raise self._broken()
+        self._outstanding += replies
+        self._transport.write(data)
+
+    def send_content(self, data: bytes) -> None:
+        """Write content; the reply to its end is counted by `expect_reply`."""
+        if self._error is not None:
+            raise self._error
+        self._transport.write(data)
+
+    def expect_reply(self) -> None:
+        """Count one reply more: to the content that follows."""
+        self._outstanding += 1
+
+    async def reply(self, timeout_s: float) -> Reply:
+        """Give the next reply. Raises WireError; a timeout ends the connection."""
+        while not self._received:
+            if self._error is not None:
+                raise self._error
+            await self._wait(timeout_s)
+        return self._received.popleft()
+
+    async def sent(self, timeout_s: float) -> None:
+        """Wait until the peer has taken what was written, or says something, or the time is over."""
+        while self._stuck and not self._received:
+            if self._error is not None:
+                raise self._error
+            await self._wait(timeout_s)
+
+    @property
+    def all_sent(self) -> bool:
+        """Tell whether the last byte has left."""
+        return not self._stuck
+
+    def abort(self) -> None:
+        """End the connection at once; what is buffered is thrown away."""
+        self._fail(Trouble.LOST, "aborted")
+
+    # for aiosmtplib
+
+    def write(self, data: bytes) -> None:
+        """Write one command."""
+        self.send(data, 1)
+
+    async def read_response(self, timeout: float | None = None) -> SMTPResponse:  # noqa: ASYNC109 - aiosmtplib's signature
+        """Give the next reply in aiosmtplib's form, and keep ours in `last`."""
+        self.last = await self.reply(timeout or 300.0)
+        if self._before_tls and not self.usable:
+            # RFC 3207 section 4.2: what stands in clear text behind the 220 was put there by somebody else.
+            self._fail(Trouble.PROTOCOL, "clear text behind the reply to STARTTLS")
+            raise self._broken()
+        return SMTPResponse(self.last.code, self.last.text)
+
+    async def start_tls(
+        self,
+        tls_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - aiosmtplib's signature
+    ) -> SMTPResponse:
+        """Upgrade; afterwards the transport is another one."""
+        self._before_tls = True
+        response = await super().start_tls(tls_context, server_hostname, timeout)
+        self._before_tls = False
+        self._transport.set_write_buffer_limits(high=0)
+        return response
+
+    @property
+    def _transport(self) -> asyncio.WriteTransport:
+        if self.transport is None:
+            raise self._broken()
+        return cast("asyncio.WriteTransport", self.transport)
+
+    def _broken(self) -> WireError:
+        return self._error or WireError(Trouble.LOST, "connection lost")
+
+    def _fail(self, trouble: Trouble, detail: str) -> None:
+        if self._error is None:
+            self._error = WireError(trouble, detail)
+        if self.transport is not None:
+            cast("asyncio.WriteTransport", self.transport).abort()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
+
+    async def _wait(self, timeout_s: float) -> None:
+        """Wait for the next event. One timer serves all waits: it looks at the deadline when it fires."""
+        self._limit_s = timeout_s
+        self._deadline = self._loop.time() + timeout_s
+        if self._timer is None or self._timer.when() > self._deadline:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._loop.call_at(self._deadline, self._timed_out)
+        self._waiting = self._loop.create_future()
+        try:
+            await self._waiting
+        except asyncio.CancelledError:
+            self._fail(Trouble.LOST, "cancelled")
+            raise
+        finally:
+            self._waiting = None
+
+    def _timed_out(self) -> None:
+        self._timer = None
+        if self._waiting is None or self._waiting.done():
+            return
+        if self._loop.time() < self._deadline:
+            self._timer = self._loop.call_at(self._deadline, self._timed_out)
+        else:
+            self._fail(Trouble.TIMEOUT, f"no answer within {self._limit_s:g} s")

@@ -1,0 +1,239 @@
+"""What a spool promises, and the values that go in and out. `sqlite.py` keeps it; another database can.
+
+The states of a recipient, and what a crash in each leaves:
+
+    queued     waits for `due_at`                          found again at start
+    claimed    a delivering process has it, under a token  back to queued at start: its last attempt may have been made
+    suspended  an operator holds this message              stays
+    delivered, bounced, expired, removed                   ended: kept for `keep_ended`, then purged
+
+Rules that every implementation keeps:
+
+- `accept` and `settle` return after a durable commit; what they were given is wholly there or wholly absent.
+- A message is in the spool when its row is: content that was put before and has no row is dropped at start.
+- A claim belongs to an owner's token. `settle` and `release` with another token change nothing and raise `FencedError`.
+- A notice (bounce) is queued in the commit that ends the recipients it tells about.
+- One clock dates everything that is compared: the caller's on one node, the database's where several share a spool.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, Protocol
+
+from sender.core.errors import SpoolError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from sender.core.selection import Selection
+
+BLOCK = 256 * 1024  # content is kept in blocks of this many bytes; the first comes with a claim
+
+
+class FencedError(SpoolError):
+    """Claims were settled that belong to somebody else by now."""
+
+
+class State(IntEnum):
+    """The state of one recipient, as stored."""
+
+    QUEUED = 0
+    CLAIMED = 1
+    SUSPENDED = 2
+    DELIVERED = 3
+    BOUNCED = 4
+    EXPIRED = 5
+    REMOVED = 6
+
+    @property
+    def ended(self) -> bool:
+        """Nothing more will happen to this recipient."""
+        return self >= State.DELIVERED
+
+    @property
+    def word(self) -> str:
+        """The name in JSON and metrics."""
+        return self.name.lower()
+
+
+class Priority(IntEnum):
+    """Urgent mail goes first; bulk gets a small share beside normal mail."""
+
+    URGENT = 0
+    NORMAL = 1
+    BULK = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewMessage:
+    """A message to accept. `content` is its first block; `blocks - 1` further ones have been put before."""
+
+    id: int
+    mail_from: str  # empty: the null sender
+    rcpt_tos: tuple[str, ...]
+    domains: tuple[str, ...]  # canonical, one for each recipient
+    content: bytes
+    size: int  # bytes of the whole content
+    accepted_at: float
+    due_ats: tuple[float, ...]  # one for each recipient
+    stream: str = "default"
+    priority: Priority = Priority.NORMAL
+    blocks: int = 1
+    eight_bit: bool = False
+    smtputf8: bool = False
+    expires_at: float | None = None
+    listener: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class ClaimedRecipient:
+    """One recipient that this process may try now."""
+
+    id: int
+    queue_id: int
+    rcpt_to: str
+    due_at: float
+    attempts: int
+    warned: bool
+
+
+@dataclass(slots=True, kw_only=True)
+class ClaimedMessage:
+    """A message with those of its recipients that were claimed together."""
+
+    id: int
+    mail_from: str
+    size: int
+    stream: str
+    priority: int
+    eight_bit: bool
+    smtputf8: bool
+    accepted_at: float
+    expires_at: float | None
+    blocks: int
+    content: bytes  # the first block
+    recipients: list[ClaimedRecipient] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """What became of one claimed recipient. `record` is a line of JSON for its history."""
+
+    recipient_id: int
+    message_id: int
+    state: State
+    due_at: float
+    attempts: int
+    record: str
+    warned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class QueueRow:
+    """Mail of one domain, stream and priority: how much is queued, and when its first recipient is due."""
+
+    id: int
+    domain: str
+    stream: str
+    priority: int
+    due_at: float
+    queued: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a claim gave, and for each queue that was asked when its next recipient is due (None: nothing left)."""
+
+    messages: list[ClaimedMessage]
+    next_due_at: Mapping[int, float | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suspension:
+    """A selection that an operator holds. `until` None: until resumed."""
+
+    id: int
+    selection: Selection
+    since: float
+    until: float | None
+    reason: str
+
+
+class Spool(Protocol):
+    """What the engine and the intake need of a spool."""
+
+    token: int
+    on_arrivals: Callable[[list[QueueRow]], None] | None  # called in the event loop after mail was accepted anywhere
+
+    async def accept(self, message: NewMessage) -> None:
+        """Remember a message durably. Raises SpoolError: then it is not there."""
+
+    async def put_block(self, message_id: int, number: int, content: bytes) -> None:
+        """Keep block `number` (from 1) of a message that will be accepted later."""
+
+    async def drop_blocks(self, message_id: int) -> None:
+        """Forget the blocks of a message that will not be accepted."""
+
+    async def queues(self) -> list[QueueRow]:
+        """Every queue that has queued recipients."""
+
+    async def claim(self, queue_ids: Sequence[int], *, site: str, now: float, limit: int, byte_limit: int) -> Claim:
+        """Claim due recipients of these queues in their order, with those of the same messages for the same site."""
+
+    async def claim_selected(self, selection: Selection, *, limit: int) -> list[ClaimedMessage]:
+        """Claim queued and suspended recipients for an operator's command, due or not."""
+
+    async def claim_aged(self, *, tried_before: float, untried_before: float, limit: int) -> list[ClaimedMessage]:
+        """Claim queued recipients that were accepted before one instant and tried, or before the other."""
+
+    async def settle(
+        self, settlements: Sequence[Settlement], notices: Sequence[NewMessage], last_replies: Mapping[str, str], now: float
+    ) -> None:
+        """Remember durably what became of claimed recipients, and queue the notices about them."""
+
+    async def release(self, recipient_ids: Sequence[int]) -> None:
+        """Put claimed recipients back where they were."""
+
+    async def block(self, message_id: int, number: int) -> bytes:
+        """Read block `number` of a message's content."""
+
+    async def set_sites(self, sites: Mapping[str, str]) -> None:
+        """Remember to which site domains belong."""
+
+    async def suspend(self, selection: Selection, *, now: float, until: float | None, reason: str) -> tuple[int, int]:
+        """Hold a selection: the suspension's id, and how many recipients it touches."""
+
+    async def resume(self, selection: Selection, *, now: float) -> int:
+        """Let a selection go again: how many recipients that touches."""
+
+    async def resume_id(self, suspension_id: int, *, now: float) -> int | None:
+        """End one suspension: how many recipients that touches, None where there is no such suspension."""
+
+    async def suspensions(self, now: float) -> list[Suspension]:
+        """The suspensions in force."""
+
+    async def retry(self, selection: Selection, *, now: float) -> int:
+        """Make queued recipients due now: how many."""
+
+    async def save_lanes(self, memory: Mapping[str, Mapping[str, Any]], now: float) -> None:
+        """Keep what lanes have learned."""
+
+    async def lanes(self) -> dict[str, tuple[float, dict[str, Any]]]:
+        """What lanes had learned, with the instant it was saved."""
+
+    async def queue_report(self, now: float) -> list[dict[str, Any]]:
+        """Figures for each queue."""
+
+    async def message_report(self, message_id: int) -> dict[str, Any] | None:
+        """A message and its recipients, ended ones too while they are kept."""
+
+    async def totals(self) -> dict[str, int]:
+        """Recipients since the spool was made: accepted, and by how they ended."""
+
+    async def purge(self, ended_before: float, limit: int) -> int:
+        """Forget messages that ended before an instant: how many."""
+
+    async def close(self, *, clean: bool) -> None:
+        """Finish what was asked, then stop."""

@@ -1,0 +1,112 @@
+"""The tables of the SQLite spool, and the way from each earlier version to this one.
+
+`PRAGMA user_version` counts the migrations that were applied; each runs in one transaction with its count.
+A spool that is newer than this program is refused.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sender.core.errors import SpoolError
+
+if TYPE_CHECKING:
+    import sqlite3
+
+_FIRST = """
+CREATE TABLE owners (              -- a row for each start of a process on this spool
+    token INTEGER PRIMARY KEY AUTOINCREMENT,
+    role TEXT NOT NULL,
+    host TEXT NOT NULL,
+    pid INTEGER NOT NULL,
+    started_at REAL NOT NULL,
+    stopped_at REAL,
+    clean INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE domains (
+    name TEXT PRIMARY KEY,
+    site TEXT,
+    last_reply TEXT NOT NULL DEFAULT ''
+) WITHOUT ROWID;
+CREATE TABLE queues (              -- mail of one domain, stream and priority waits in one order
+    id INTEGER PRIMARY KEY,
+    domain TEXT NOT NULL,
+    stream TEXT NOT NULL,
+    priority INTEGER NOT NULL,
+    UNIQUE (domain, stream, priority)
+);
+CREATE TABLE messages (
+    id INTEGER PRIMARY KEY,
+    mail_from TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    stream TEXT NOT NULL,
+    priority INTEGER NOT NULL,
+    eight_bit INTEGER NOT NULL,
+    smtputf8 INTEGER NOT NULL,
+    accepted_at REAL NOT NULL,
+    expires_at REAL,
+    listener TEXT NOT NULL,
+    blocks INTEGER NOT NULL,
+    first_recipient INTEGER NOT NULL,  -- the recipients of a message have consecutive ids
+    recipients INTEGER NOT NULL,
+    remaining INTEGER NOT NULL,        -- recipients that have not ended
+    ended_at REAL
+);
+CREATE INDEX messages_ended ON messages (ended_at) WHERE ended_at IS NOT NULL;
+CREATE TABLE contents (            -- the first block of each message that has not ended
+    message_id INTEGER PRIMARY KEY,
+    content BLOB NOT NULL
+);
+CREATE TABLE blocks (              -- the further blocks
+    message_id INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    content BLOB NOT NULL,
+    PRIMARY KEY (message_id, number)
+);
+CREATE TABLE recipients (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,  -- grows with each commit: what is new has a higher one
+    message_id INTEGER NOT NULL,
+    queue_id INTEGER NOT NULL,
+    state INTEGER NOT NULL DEFAULT 0,
+    due_at REAL NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    owner INTEGER,
+    crashes INTEGER NOT NULL DEFAULT 0,    -- times that a process ended while it had claimed this
+    warned INTEGER NOT NULL DEFAULT 0,
+    rcpt_to TEXT NOT NULL,
+    history TEXT NOT NULL DEFAULT ''       -- a line of JSON for each attempt
+);
+CREATE INDEX recipients_due ON recipients (queue_id, due_at) WHERE state = 0;
+CREATE INDEX recipients_claimed ON recipients (id) WHERE state = 1;
+CREATE INDEX recipients_suspended ON recipients (message_id) WHERE state = 2;
+CREATE TABLE suspensions (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL,
+    value TEXT NOT NULL,
+    since REAL NOT NULL,
+    until REAL,
+    reason TEXT NOT NULL
+);
+CREATE TABLE lanes (
+    name TEXT PRIMARY KEY,
+    saved_at REAL NOT NULL,
+    memory TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE totals (
+    name TEXT PRIMARY KEY,
+    count INTEGER NOT NULL
+) WITHOUT ROWID;
+"""
+
+MIGRATIONS = (_FIRST,)
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring a spool forward to this version. Raises SpoolError for one from the future."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > len(MIGRATIONS):
+        raise SpoolError("open", f"schema version {version} is newer than this program's {len(MIGRATIONS)}")
+    for number in range(version, len(MIGRATIONS)):
+        # executescript would commit by itself: the script opens and ends the transaction.
+        script = f"BEGIN IMMEDIATE; {MIGRATIONS[number]} PRAGMA user_version = {number + 1}; COMMIT;"
+        connection.executescript(script)

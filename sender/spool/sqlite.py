@@ -1,0 +1,479 @@
+"""The spool in one SQLite file: WAL, `synchronous=FULL`, one writing thread with group commit, one reading thread.
+
+One delivering process per file (a lock beside it says so); any number of processes may only accept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import socket
+import sqlite3
+import stat
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import orjson
+
+from sender.core.errors import SpoolBusyError, SpoolError
+from sender.core.identity import MessageIds
+from sender.core.selection import Kind, Selection
+from sender.spool import claims, reports, schema
+from sender.spool.contract import QueueRow, State, Suspension
+from sender.spool.wake import Waker, wake
+from sender.spool.writer import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from sender.spool.contract import Claim, ClaimedMessage, NewMessage, Settlement
+
+T = TypeVar("T")
+_BUSY_S = 30.0  # how long another process may hold the write lock
+_LOOK_EVERY_S = 1.0  # mail of other processes is noticed at once by the pipe, and at the latest after this
+
+
+class Role(StrEnum):
+    """What a process does with the spool."""
+
+    DELIVERY = "delivery"  # claims; may accept too
+    INTAKE = "intake"  # accepts
+    TOOL = "tool"  # a command of an operator
+
+
+class SqliteSpool:
+    """See `contract.Spool`. Made by `open_spool`."""
+
+    def __init__(self, path: Path, role: Role, *, commit_interval_s: float, on_commit: Callable[[float, int], None]) -> None:
+        self.path = path
+        self.role = role
+        self.token = 0
+        self.ids = MessageIds(0)
+        self.on_arrivals: Callable[[list[QueueRow]], None] | None = None
+        self._commit_interval_s = commit_interval_s
+        self._on_commit = on_commit
+        self._lock: int | None = None
+        self._waker: Waker | None = None
+        self._look: asyncio.TimerHandle | None = None
+        self._reading = ThreadPoolExecutor(1, thread_name_prefix="spool-reader")
+        # Of the writing thread:
+        self._queue_ids: dict[tuple[str, str, int], int] = {}
+        self._totals: Counter[str] = Counter()
+        self._accepted = False
+        self._last_seen = 0
+
+    # opening and closing
+
+    async def _open(self, now: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        if self.role is Role.DELIVERY:
+            self._take_lock()
+        try:
+            await asyncio.to_thread(self._connect, now)
+        except BaseException:
+            self._drop_lock()
+            raise
+        self._writer = Writer(
+            self._connection,
+            commit_interval_s=self._commit_interval_s,
+            before_commit=self._before_commit,
+            after_commit=self._after_commit,
+            after_rollback=self._after_rollback,
+            on_commit=self._on_commit,
+        )
+        if self.role is Role.DELIVERY:
+            self._waker = Waker(self._pipe, self._look_for_arrivals)
+            self._look = self._loop.call_later(_LOOK_EVERY_S, self._look_again)
+
+    @property
+    def _pipe(self) -> Path:
+        return self.path.with_name(self.path.name + "-wake")
+
+    def _take_lock(self) -> None:
+        lock = os.open(self.path.with_name(self.path.name + "-lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.pread(lock, 100, 0).decode(errors="replace").strip()
+            os.close(lock)
+            raise SpoolBusyError("open", f"{self.path}: another process delivers from it ({holder})") from error
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"pid {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+        self._lock = lock
+
+    def _drop_lock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _connect(self, now: float) -> None:
+        self._connection = _connection(self.path)
+        schema.migrate(self._connection)
+        connection = self._connection
+        connection.execute("BEGIN IMMEDIATE")
+        cursor = connection.execute(
+            "INSERT INTO owners (role, host, pid, started_at) VALUES (?, ?, ?, ?)",
+            (self.role, socket.gethostname(), os.getpid(), now),
+        )
+        self.token = int(cursor.lastrowid or 0)
+        if self.role is Role.DELIVERY:
+            # This process is the only one that claims: what is claimed, nobody has any more.
+            connection.execute("UPDATE recipients SET state = 0, owner = NULL, crashes = crashes + 1 WHERE state = 1")
+            connection.execute("DELETE FROM suspensions WHERE until <= ?", (now,))
+            connection.execute("DELETE FROM queues WHERE id NOT IN (SELECT DISTINCT queue_id FROM recipients)")
+            connection.execute(
+                "DELETE FROM blocks WHERE message_id < ? AND message_id NOT IN (SELECT id FROM messages)",
+                (reports.stale_before(now),),
+            )
+        (last_id,) = connection.execute("SELECT max(id) FROM messages").fetchone()
+        (self._last_seen,) = connection.execute("SELECT coalesce(max(id), 0) FROM recipients").fetchone()
+        connection.execute("COMMIT")
+        self.ids = MessageIds(self.token, after=last_id or 0)
+        self._reader = _connection(self.path)
+        self._reader.execute("PRAGMA query_only = ON")
+
+    async def close(self, *, clean: bool) -> None:
+        """Finish what was asked, record how this process stopped, and let go of the file."""
+        if self._look is not None:
+            self._look.cancel()
+        if self._waker is not None:
+            self._waker.close()
+        token, stopped_at = self.token, reports.wall_clock()
+        try:
+            await self._writer.submit(
+                "record the stop",
+                lambda c: c.execute(
+                    "UPDATE owners SET stopped_at = ?, clean = ? WHERE token = ?", (stopped_at, clean, token)
+                ),
+            )
+        finally:
+            await self._writer.close()
+            await asyncio.to_thread(self._connection.close)
+            await self._loop.run_in_executor(self._reading, self._reader.close)
+            self._reading.shutdown()
+            self._drop_lock()
+
+    async def stopped_cleanly(self) -> bool:
+        """Tell whether the delivering process before this one stopped cleanly (or there was none)."""
+        token = self.token
+
+        def read(connection: sqlite3.Connection) -> bool:
+            row = connection.execute(
+                "SELECT clean FROM owners WHERE role = ? AND token < ? ORDER BY token DESC LIMIT 1", (Role.DELIVERY, token)
+            ).fetchone()
+            return row is None or bool(row[0])
+
+        return await self._read(read)
+
+    # what happens around each commit, in the writing thread
+
+    def _before_commit(self) -> None:
+        if self._totals:
+            self._connection.executemany(
+                "INSERT INTO totals VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET count = count + excluded.count",
+                list(self._totals.items()),
+            )
+
+    def _after_commit(self) -> None:
+        self._totals.clear()
+        if not self._accepted:
+            return
+        self._accepted = False
+        if self.role is Role.DELIVERY:
+            self._tell_arrivals(self._connection)
+        else:
+            wake(self._pipe)
+
+    def _after_rollback(self) -> None:
+        self._totals.clear()
+        self._queue_ids.clear()  # ids that were made in what was rolled back are not there
+        self._accepted = False
+
+    def _tell_arrivals(self, connection: sqlite3.Connection) -> None:
+        """Tell the event loop of recipients that came since the last time, whoever accepted them."""
+        rows = connection.execute(
+            "SELECT q.id, q.domain, q.stream, q.priority, min(r.due_at), count(*), max(r.id)"
+            " FROM recipients r JOIN queues q ON q.id = r.queue_id WHERE r.id > ? AND r.state = 0 GROUP BY q.id",
+            (self._last_seen,),
+        ).fetchall()
+        if rows:
+            self._last_seen = max(row[6] for row in rows)
+            arrivals = [QueueRow(*row[:6]) for row in rows]
+            self._loop.call_soon_threadsafe(self._arrived, arrivals)
+
+    def _arrived(self, arrivals: list[QueueRow]) -> None:
+        if self.on_arrivals is not None:
+            self.on_arrivals(arrivals)
+
+    def _look_for_arrivals(self) -> None:
+        future = self._writer.submit("look for new mail", self._tell_arrivals)
+        future.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    def _look_again(self) -> None:
+        self._look_for_arrivals()
+        self._look = self._loop.call_later(_LOOK_EVERY_S, self._look_again)
+
+    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            return await self._loop.run_in_executor(self._reading, work, self._reader)
+        except sqlite3.Error as error:
+            raise SpoolError("read", error) from error
+
+    # accepting
+
+    async def accept(self, message: NewMessage) -> None:
+        """Remember a message durably."""
+        await self._writer.submit("accept a message", lambda c: self._insert(c, message))
+
+    async def put_block(self, message_id: int, number: int, content: bytes) -> None:
+        """Keep a further block of a message that will be accepted later."""
+        await self._writer.submit(
+            "keep content", lambda c: c.execute("INSERT INTO blocks VALUES (?, ?, ?)", (message_id, number, content))
+        )
+
+    async def drop_blocks(self, message_id: int) -> None:
+        """Forget the blocks of a message that will not be accepted."""
+        await self._writer.submit(
+            "drop content", lambda c: c.execute("DELETE FROM blocks WHERE message_id = ?", (message_id,))
+        )
+
+    def _insert(self, connection: sqlite3.Connection, message: NewMessage) -> None:
+        recipients = [
+            (message.id, self._queue_id(connection, domain, message.stream, message.priority), due_at, rcpt_to)
+            for rcpt_to, domain, due_at in zip(message.rcpt_tos, message.domains, message.due_ats, strict=True)
+        ]
+        statement = "INSERT INTO recipients (message_id, queue_id, due_at, rcpt_to) VALUES (?, ?, ?, ?)"
+        first = connection.execute(statement, recipients[0]).lastrowid
+        if len(recipients) > 1:
+            connection.executemany(statement, recipients[1:])
+        connection.execute(
+            "INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
+            (
+                message.id,
+                message.mail_from,
+                message.size,
+                message.stream,
+                message.priority,
+                message.eight_bit,
+                message.smtputf8,
+                message.accepted_at,
+                message.expires_at,
+                message.listener,
+                message.blocks,
+                first,
+                len(recipients),
+                len(recipients),
+            ),
+        )
+        connection.execute("INSERT INTO contents VALUES (?, ?)", (message.id, message.content))
+        self._totals["accepted"] += len(recipients)
+        self._accepted = True
+
+    def _queue_id(self, connection: sqlite3.Connection, domain: str, stream: str, priority: int) -> int:
+        key = (domain, stream, priority)
+        known = self._queue_ids.get(key)
+        if known is not None:
+            return known
+        row = connection.execute(
+            "INSERT INTO queues (domain, stream, priority) VALUES (?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET domain = excluded.domain RETURNING id",
+            key,
+        ).fetchone()
+        self._queue_ids[key] = int(row[0])
+        return int(row[0])
+
+    # claiming and settling
+
+    async def queues(self) -> list[QueueRow]:
+        """Every queue that has queued recipients."""
+        return await self._read(reports.queues)
+
+    async def claim(self, queue_ids: Sequence[int], *, site: str, now: float, limit: int, byte_limit: int) -> Claim:
+        """Claim due recipients of these queues, with those of the same messages for the same site."""
+        return await self._writer.submit(
+            "claim",
+            lambda c: claims.claim(c, self.token, queue_ids, site=site, now=now, limit=limit, byte_limit=byte_limit),
+        )
+
+    async def claim_selected(self, selection: Selection, *, limit: int) -> list[ClaimedMessage]:
+        """Claim queued and suspended recipients for an operator's command."""
+        return await self._writer.submit("claim", lambda c: claims.claim_selected(c, self.token, selection, limit))
+
+    async def claim_aged(self, *, tried_before: float, untried_before: float, limit: int) -> list[ClaimedMessage]:
+        """Claim recipients of old messages."""
+        return await self._writer.submit(
+            "claim", lambda c: claims.claim_aged(c, self.token, tried_before, untried_before, limit)
+        )
+
+    async def settle(
+        self, settlements: Sequence[Settlement], notices: Sequence[NewMessage], last_replies: Mapping[str, str], now: float
+    ) -> None:
+        """Remember durably what became of claimed recipients, and queue the notices about them."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            claims.settle(connection, self.token, settlements, now)
+            for settlement in settlements:
+                if settlement.state.ended:
+                    self._totals[settlement.state.word] += 1
+            if last_replies:
+                connection.executemany(
+                    "UPDATE domains SET last_reply = ? WHERE name = ?",
+                    [(reply, domain) for domain, reply in last_replies.items()],
+                )
+            for notice in notices:
+                self._insert(connection, notice)
+
+        await self._writer.submit("record outcomes", work)
+
+    async def release(self, recipient_ids: Sequence[int]) -> None:
+        """Put claimed recipients back where they were."""
+        await self._writer.submit("release", lambda c: claims.release(c, self.token, recipient_ids))
+
+    async def block(self, message_id: int, number: int) -> bytes:
+        """Read one block of a message's content."""
+        return await self._read(lambda c: reports.block(c, message_id, number))
+
+    async def set_sites(self, sites: Mapping[str, str]) -> None:
+        """Remember to which site domains belong."""
+        await self._writer.submit(
+            "remember sites",
+            lambda c: c.executemany(
+                "INSERT INTO domains (name, site) VALUES (?, ?) ON CONFLICT DO UPDATE SET site = excluded.site",
+                list(sites.items()),
+            ),
+        )
+
+    # operators
+
+    async def suspend(self, selection: Selection, *, now: float, until: float | None, reason: str) -> tuple[int, int]:
+        """Hold a selection: the suspension's id, and how many recipients it touches."""
+
+        def work(connection: sqlite3.Connection) -> tuple[int, int]:
+            cursor = connection.execute(
+                "INSERT INTO suspensions (kind, value, since, until, reason) VALUES (?, ?, ?, ?, ?)",
+                (selection.kind, selection.value, now, until, reason),
+            )
+            touched = claims.count(connection, selection)
+            if selection.kind is Kind.MESSAGE:
+                claims.hold_message(connection, selection)
+            return int(cursor.lastrowid or 0), touched
+
+        return await self._writer.submit("suspend", work)
+
+    async def resume(self, selection: Selection, *, now: float) -> int:
+        """Let a selection go again; `all` ends every suspension."""
+
+        def work(connection: sqlite3.Connection) -> int:
+            if selection.kind is Kind.ALL:
+                ended = connection.execute("DELETE FROM suspensions RETURNING kind, value").fetchall()
+            else:
+                ended = connection.execute(
+                    "DELETE FROM suspensions WHERE kind = ? AND value = ? RETURNING kind, value",
+                    (selection.kind, selection.value),
+                ).fetchall()
+            return self._resumed(connection, ended, now)
+
+        return await self._writer.submit("resume", work)
+
+    async def resume_id(self, suspension_id: int, *, now: float) -> int | None:
+        """End one suspension."""
+
+        def work(connection: sqlite3.Connection) -> int | None:
+            ended = connection.execute(
+                "DELETE FROM suspensions WHERE id = ? RETURNING kind, value", (suspension_id,)
+            ).fetchall()
+            return self._resumed(connection, ended, now) if ended else None
+
+        return await self._writer.submit("resume", work)
+
+    def _resumed(self, connection: sqlite3.Connection, ended: list[tuple[str, str]], now: float) -> int:
+        touched = 0
+        for selection in {Selection(Kind(kind), value) for kind, value in ended}:
+            touched += claims.count(connection, selection)
+            if selection.kind is Kind.MESSAGE:
+                claims.free_message(connection, selection, now)
+        return touched
+
+    async def suspensions(self, now: float) -> list[Suspension]:
+        """The suspensions in force; those of messages that have run out end here."""
+
+        def work(connection: sqlite3.Connection) -> list[Suspension]:
+            over = connection.execute("DELETE FROM suspensions WHERE until <= ? RETURNING kind, value", (now,)).fetchall()
+            self._resumed(connection, over, now)
+            rows = connection.execute("SELECT id, kind, value, since, until, reason FROM suspensions ORDER BY id")
+            return [
+                Suspension(id=row[0], selection=Selection(Kind(row[1]), row[2]), since=row[3], until=row[4], reason=row[5])
+                for row in rows
+            ]
+
+        return await self._writer.submit("read suspensions", work)
+
+    async def retry(self, selection: Selection, *, now: float) -> int:
+        """Make queued recipients due now."""
+        return await self._writer.submit("retry", lambda c: claims.make_due(c, selection, now))
+
+    # memory and reports
+
+    async def save_lanes(self, memory: Mapping[str, Mapping[str, Any]], now: float) -> None:
+        """Keep what lanes have learned."""
+        rows = [(name, now, orjson.dumps(learned).decode()) for name, learned in memory.items()]
+        await self._writer.submit(
+            "remember lanes", lambda c: c.executemany("INSERT OR REPLACE INTO lanes VALUES (?, ?, ?)", rows)
+        )
+
+    async def lanes(self) -> dict[str, tuple[float, dict[str, Any]]]:
+        """What lanes had learned."""
+        return await self._read(
+            lambda c: {name: (at, orjson.loads(memory)) for name, at, memory in c.execute("SELECT * FROM lanes")}
+        )
+
+    async def queue_report(self, now: float) -> list[dict[str, Any]]:
+        """Figures for each queue."""
+        return await self._read(lambda c: reports.queue_report(c, now))
+
+    async def message_report(self, message_id: int) -> dict[str, Any] | None:
+        """A message and its recipients."""
+        return await self._read(lambda c: reports.message_report(c, message_id))
+
+    async def totals(self) -> dict[str, int]:
+        """Recipients since the spool was made."""
+        return await self._read(lambda c: dict(c.execute("SELECT name, count FROM totals")))
+
+    async def purge(self, ended_before: float, limit: int) -> int:
+        """Forget messages that ended before an instant."""
+        return await self._writer.submit("purge", lambda c: claims.purge(c, ended_before, limit))
+
+
+async def open_spool(
+    path: Path,
+    role: Role,
+    *,
+    now: float,
+    commit_interval_s: float = 0.003,
+    on_commit: Callable[[float, int], None] = lambda _seconds, _units: None,
+) -> SqliteSpool:
+    """Open or make a spool. Raises SpoolError; SpoolBusyError where another process delivers from it."""
+    spool = SqliteSpool(path, role, commit_interval_s=commit_interval_s, on_commit=on_commit)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        await spool._open(now)  # noqa: SLF001
+    except (sqlite3.Error, OSError) as error:
+        raise SpoolError("open", f"{path}: {error}") from error
+    return spool
+
+
+def _connection(path: Path) -> sqlite3.Connection:
+    """Connect; whoever may read the file may read mail, so it is its owner's alone (SQLite's side files follow it)."""
+    if not path.exists():
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, stat.S_IRUSR | stat.S_IWUSR))
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=_BUSY_S, cached_statements=256)
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "cache_size = -65536", "temp_store = MEMORY"):
+        connection.execute(f"PRAGMA {pragma}")
+    return connection
+
+
+__all__ = ["Role", "SqliteSpool", "State", "open_spool"]

@@ -1,0 +1,147 @@
+"""Group commit: one thread writes to the database, and what waits for it shares a transaction.
+
+A unit of work is a function of the connection. Units that arrive while a commit is under way, or within the commit
+interval after a busy one, run together; their callers hear of the result after the commit. A unit that fails is run
+again without the others, so that it alone is refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from sender.core.errors import SpoolError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+_BATCH = 2000  # units in one commit at most
+
+
+@dataclass(slots=True)
+class _Unit(Generic[T]):
+    doing: str
+    work: Callable[[sqlite3.Connection], T]
+    future: asyncio.Future[T]
+    result: T | None = None
+    error: BaseException | None = None
+
+
+class Writer:
+    """Owns the writing connection and its thread.
+
+    `before_commit` runs at the end of each transaction, `after_commit` and `after_rollback` behind it; all in the thread.
+    `on_commit(seconds, units)` is called in the event loop.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        *,
+        commit_interval_s: float,
+        before_commit: Callable[[], None],
+        after_commit: Callable[[], None],
+        after_rollback: Callable[[], None],
+        on_commit: Callable[[float, int], None],
+    ) -> None:
+        self._connection = connection
+        self._interval_s = commit_interval_s
+        self._before_commit = before_commit
+        self._after_commit = after_commit
+        self._after_rollback = after_rollback
+        self._on_commit = on_commit
+        self._loop = asyncio.get_running_loop()
+        self._waiting: list[_Unit[Any]] = []
+        self._arrived = threading.Condition()
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="spool-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, doing: str, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
+        """Have `work` done in a transaction; the future ends after the commit, or with SpoolError."""
+        future: asyncio.Future[T] = self._loop.create_future()
+        with self._arrived:
+            if self._closing:
+                raise SpoolError(doing, "the spool is closed")
+            self._waiting.append(_Unit(doing, work, future))
+            self._arrived.notify()
+        return future
+
+    async def close(self) -> None:
+        """Finish what was submitted, then end the thread. The connection stays open."""
+        with self._arrived:
+            self._closing = True
+            self._arrived.notify()
+        await asyncio.to_thread(self._thread.join)
+
+    def _run(self) -> None:
+        busy = False
+        while True:
+            with self._arrived:
+                while not self._waiting and not self._closing:
+                    self._arrived.wait()
+                if not self._waiting:
+                    return
+            if busy and self._interval_s:
+                time.sleep(self._interval_s)
+            with self._arrived:
+                units, self._waiting = self._waiting[:_BATCH], self._waiting[_BATCH:]
+            busy = len(units) > 1
+            self._commit(units)
+
+    def _commit(self, units: list[_Unit[Any]]) -> None:
+        began_at = time.monotonic()
+        failed = self._try(units)
+        if failed and len(units) > 1:
+            # Whose fault it was is not known in every case: each has its own transaction now.
+            for unit in units:
+                self._try([unit])
+        seconds = time.monotonic() - began_at
+        self._call(self._answer, units, seconds)
+
+    def _try(self, units: list[_Unit[Any]]) -> bool:
+        """Run units in one transaction; on failure nothing of it remains, and True is returned."""
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            for unit in units:
+                unit.error = None
+                unit.result = unit.work(self._connection)
+            self._before_commit()
+            self._connection.execute("COMMIT")
+        except BaseException as error:  # noqa: BLE001 - the callers hear of it, whatever it is
+            if self._connection.in_transaction:
+                try:
+                    self._connection.execute("ROLLBACK")
+                except sqlite3.Error as second:
+                    error.add_note(f"rolling back failed too: {second}")
+            self._after_rollback()
+            for unit in units:
+                unit.error = error
+            return True
+        self._after_commit()
+        return False
+
+    def _answer(self, units: list[_Unit[Any]], seconds: float) -> None:
+        self._on_commit(seconds, len(units))
+        for unit in units:
+            if unit.future.done():
+                continue
+            if unit.error is None:
+                unit.future.set_result(unit.result)
+            elif isinstance(unit.error, sqlite3.Error | OSError):
+                refusal = SpoolError(unit.doing, unit.error)
+                refusal.__cause__ = unit.error
+                unit.future.set_exception(refusal)
+            else:
+                unit.future.set_exception(unit.error)
+
+    def _call(self, function: Callable[..., None], *arguments: object) -> None:
+        try:
+            self._loop.call_soon_threadsafe(function, *arguments)
+        except RuntimeError:  # the loop is gone: nobody waits any more
+            return

@@ -1,0 +1,1 @@
+"""Measurements: what others do on this machine, and what we do."""

@@ -1,0 +1,1 @@
+"""The sandbox keeps its word: every reply follows from the behaviour and from what was sent."""
