@@ -21,7 +21,7 @@ from sender.engine.gauges import Survey, observe
 from sender.engine.settling import Settler
 from sender.engine.surroundings import Budget, Surroundings
 from sender.intake.acceptance import Acceptance
-from sender.intake.smtp import Listener
+from sender.intake.listener import Listener
 from sender.intake.users import Users
 from sender.observe.events import Events
 from sender.observe.metrics import Metrics
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from sender.settings import Settings
+    from sender.spool.contract import QueueRow
 
 log = logging.getLogger(__name__)
 _FIXED = ("hostname", "spool", "smtp", "http", "dns", "events", "sources")  # tables that hold for a process's life
@@ -55,7 +56,9 @@ class Role(StrEnum):
 class Daemon:
     """Parts in the order in which data flows through them; `stop` ends them in reverse."""
 
-    def __init__(self, settings: Settings, role: Role = Role.ALL, *, clock: Clock | None = None, rng: random.Random | None = None) -> None:
+    def __init__(
+        self, settings: Settings, role: Role = Role.ALL, *, clock: Clock | None = None, rng: random.Random | None = None
+    ) -> None:
         self.settings = settings
         self.role = role
         self.clock = clock or Clock()
@@ -164,7 +167,13 @@ class Daemon:
         host, port = split_endpoint(self.settings.http.listen)
         api = Api(control=self.control, render_metrics=self._render_metrics, ready=self._not_ready)
         config = uvicorn.Config(
-            api.application(), host=host, port=port, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=1
+            api.application(),
+            host=host,
+            port=port,
+            log_level="warning",
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=1,
         )
         self._server = uvicorn.Server(config)
         self._server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment] # ours are elsewhere
@@ -184,10 +193,10 @@ class Daemon:
         except SystemExit as error:  # uvicorn's way to say that it could not bind
             raise OSError("the HTTP port cannot be opened") from error
 
-    def _arrived(self, rows: list[object]) -> None:
+    def _arrived(self, rows: list[QueueRow]) -> None:
         self.emptied.clear()
         if self.dispatcher is not None:
-            self.dispatcher.arrived(rows)  # type: ignore[arg-type] # rows of the spool
+            self.dispatcher.arrived(rows)
 
     def _empty(self) -> None:
         self.emptied.set()

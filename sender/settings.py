@@ -13,7 +13,16 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    field_validator,
+)
 
 from sender.core.address import canonical_domain
 from sender.core.errors import ConfigError, Problem
@@ -187,7 +196,15 @@ class WindowSettings(_Table):
 class RetrySettings(_Table):
     """`[retry]`: when a deferred recipient is tried again."""
 
-    schedule: Annotated[tuple[Duration, ...], Field(min_length=1)] = (120.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0, 14400.0)
+    schedule: Annotated[tuple[Duration, ...], Field(min_length=1)] = (
+        120.0,
+        300.0,
+        900.0,
+        1800.0,
+        3600.0,
+        7200.0,
+        14400.0,
+    )
     jitter: Annotated[float, Field(ge=0, lt=1)] = 0.1
     max_age: Duration = 259200.0
     delay_warning: OptionalDuration = None
@@ -294,7 +311,9 @@ def find(path: str | None) -> Path:
         if candidate.is_file():
             return candidate
     places = ", ".join(map(str, SEARCHED))
-    raise ConfigError([Problem("configuration", "", None, f"no file: give --config FILE or $SENDER_CONFIG (looked at {places})")])
+    raise ConfigError(
+        [Problem("configuration", "", None, f"no file: give --config FILE or $SENDER_CONFIG (looked at {places})")]
+    )
 
 
 def load(path: Path) -> Settings:

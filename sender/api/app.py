@@ -30,9 +30,11 @@ _BODY_LIMIT = 64 * 1024
 
 
 class Api:
-    """Routes to `control`. `control` is None where this process does not deliver; `ready` tells why it is not, or ""."""
+    """Routes to `control`. `control` is None where this process does not deliver; `ready` tells why not, or ""."""
 
-    def __init__(self, *, control: Control | None, render_metrics: Callable[[], bytes], ready: Callable[[], str]) -> None:
+    def __init__(
+        self, *, control: Control | None, render_metrics: Callable[[], bytes], ready: Callable[[], str]
+    ) -> None:
         self._control = control
         self._render_metrics = render_metrics
         self._ready = ready
@@ -69,7 +71,9 @@ class Api:
 
     async def _readyz(self, _request: Request) -> Response:
         why_not = self._ready()
-        return _json({"status": "ready"} if not why_not else {"status": "not ready", "detail": why_not}, 503 if why_not else 200)
+        return _json(
+            {"status": "ready"} if not why_not else {"status": "not ready", "detail": why_not}, 503 if why_not else 200
+        )
 
     async def _metrics(self, _request: Request) -> Response:
         return Response(self._render_metrics(), media_type=CONTENT_TYPE)
@@ -203,7 +207,7 @@ def _duration(body: dict[str, Any]) -> float | None:
     if value is None:
         return None
     if not isinstance(value, str):
-        raise HTTPException(422, f"for = {json.dumps(value)}: must be a duration such as \"1h\"")
+        raise HTTPException(422, f'for = {json.dumps(value)}: must be a duration such as "1h"')
     try:
         return parse_duration(value)
     except ValueError as error:
@@ -221,7 +225,15 @@ def _json(value: object, status: int = 200) -> Response:
     return Response(orjson.dumps(value), status, media_type="application/json")
 
 
-_WORDS = {400: "bad_request", 403: "forbidden", 404: "not_found", 405: "method_not_allowed", 409: "conflict", 413: "too_large", 422: "invalid"}
+_WORDS = {
+    400: "bad_request",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    409: "conflict",
+    413: "too_large",
+    422: "invalid",
+}
 
 
 async def _http_error(_request: Request, error: HTTPException) -> Response:

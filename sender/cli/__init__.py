@@ -36,7 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """Make the parser of all commands."""
     top_parser = argparse.ArgumentParser(
-        prog="sender", description="An outbound SMTP delivery daemon that finds out by itself how fast each receiver takes mail."
+        prog="sender",
+        description="An outbound SMTP delivery daemon that finds out by itself how fast each receiver takes mail.",
     )
     top_parser.add_argument("--version", action="version", version=f"sender {__version__}")
     commands = top_parser.add_subparsers(metavar="COMMAND", required=True)

@@ -1,8 +1,7 @@
-"""`sender suspend`, `resume`, `retry`, `bounce`, `delete`: act on a selection, and say how many recipients it touched."""
+"""`sender suspend`, `resume`, `retry`, `bounce`, `delete`: act on a selection, and say how much it touched."""
 
 from __future__ import annotations
 
-import argparse
 import functools
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +11,25 @@ from sender.core.quantity import parse_duration
 from sender.core.selection import Kind, Selection
 
 if TYPE_CHECKING:
+    import argparse
+
     from sender.engine.control import Control
 
 _ACTIONS = {
-    "suspend": ("POST", "/v1/suspensions", "Hold mail until it is resumed, or for a time.", "sender suspend --domain example.org --for 1h"),
+    "suspend": (
+        "POST",
+        "/v1/suspensions",
+        "Hold mail until it is resumed, or for a time.",
+        "sender suspend --domain example.org --for 1h",
+    ),
     "resume": ("DELETE", "/v1/suspensions", "Let suspended mail go again.", "sender resume --domain example.org"),
     "retry": ("POST", "/v1/retries", "Make deferred mail due now.", "sender retry --site mx.example.org"),
-    "bounce": ("POST", "/v1/bounces", "Return mail to its senders.", "sender bounce --message 06chyk9v4k000 --reason spam"),
+    "bounce": (
+        "POST",
+        "/v1/bounces",
+        "Return mail to its senders.",
+        "sender bounce --message 06chyk9v4k000 --reason spam",
+    ),
     "delete": ("POST", "/v1/deletions", "Remove mail without a notice.", "sender delete --stream test"),
 }
 
@@ -34,7 +45,9 @@ def register(commands: Commands) -> None:
             elif kind is not Kind.SOURCE or name in {"suspend", "resume", "retry"}:
                 what.add_argument(f"--{kind}", metavar=kind[0].upper(), help=f"mail of this {kind}")
         if name == "suspend":
-            parser.add_argument("--for", dest="for_", metavar="TIME", help='how long, such as "1h" (default: until resumed)')
+            parser.add_argument(
+                "--for", dest="for_", metavar="TIME", help='how long, such as "1h" (default: until resumed)'
+            )
         parser.add_argument("--reason", default="", metavar="TEXT", help="why; shown to who looks")
 
 

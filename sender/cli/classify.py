@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sender.cli.common import Commands, command, print_json
 from sender.core.classify import classify
 from sender.core.errors import ConfigError, Problem
 from sender.core.reply import Reply
 from sender.core.stage import Stage
+
+if TYPE_CHECKING:
+    import argparse
 
 
 def register(commands: Commands) -> None:
@@ -26,7 +28,9 @@ def register(commands: Commands) -> None:
     )
     parser.add_argument("--stage", choices=[*Stage], default=Stage.RCPT, help="what the reply answered (default: rcpt)")
     parser.add_argument("--mx", metavar="HOST", help="the host that said it")
-    parser.add_argument("--jsonl", action="store_true", help="read objects with reply, stage and mx from standard input, a line each")
+    parser.add_argument(
+        "--jsonl", action="store_true", help="read objects with reply, stage and mx from standard input, a line each"
+    )
     parser.add_argument("reply", nargs="?", metavar="REPLY")
 
 
@@ -42,7 +46,7 @@ def _classify(arguments: argparse.Namespace) -> int:
         print_json(verdict)
     else:
         wait = "" if verdict["retry_after_s"] is None else f", asks for {verdict['retry_after_s']:g} s"
-        print(f"{verdict['outcome']} ({verdict['scope']}): {verdict['reason'] or 'taken'}{wait}; matched: {verdict['rule']}")
+        print(f"{verdict['outcome']} ({verdict['scope']}): {verdict['reason'] or 'taken'}{wait}; by: {verdict['rule']}")
     return 0
 
 

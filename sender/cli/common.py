@@ -27,13 +27,27 @@ class DaemonError(SenderError):
 
 
 def command(
-    commands: Commands, name: str, run: Callable[[argparse.Namespace], int], *, text: str, example: str, reads: bool = False
+    commands: Commands,
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    *,
+    text: str,
+    example: str,
+    reads: bool = False,
 ) -> argparse.ArgumentParser:
     """Add a command with its help and example."""
     parser: argparse.ArgumentParser = commands.add_parser(
-        name, help=text, description=text, epilog=f"example: {example}", formatter_class=argparse.RawDescriptionHelpFormatter
+        name,
+        help=text,
+        description=text,
+        epilog=f"example: {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--config", metavar="FILE", help="configuration (default: $SENDER_CONFIG, config/sender.toml, /etc/sender/sender.toml)")
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="configuration (default: $SENDER_CONFIG, config/sender.toml, /etc/sender/sender.toml)",
+    )
     if reads:
         parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=run)
@@ -71,13 +85,13 @@ def ask(
     return answer
 
 
-async def _on_spool(
-    settings: Settings, offline: Callable[[Control], Coroutine[Any, Any, Any]], *, acts: bool
-) -> Any:  # noqa: ANN401 - JSON
+async def _on_spool(settings: Settings, offline: Callable[[Control], Coroutine[Any, Any, Any]], *, acts: bool) -> Any:  # noqa: ANN401 - JSON
     from sender.daemon import Daemon  # noqa: PLC0415 - a command that finds a daemon needs none of its parts
 
     if not settings.spool_path.exists():
-        raise SpoolError("open", f"{settings.spool_path}: does not exist, and no daemon answers at {settings.http.listen}")
+        raise SpoolError(
+            "open", f"{settings.spool_path}: does not exist, and no daemon answers at {settings.http.listen}"
+        )
     async with Daemon(settings).offline(acts=acts) as control:
         return await offline(control)
 

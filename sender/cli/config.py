@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-import argparse
 import getpass
 import sys
+from typing import TYPE_CHECKING
 
 from sender import settings as configuration
 from sender.cli.common import Commands, command, print_json, settings_of
 from sender.intake.users import Users, hash_password
 
+if TYPE_CHECKING:
+    import argparse
+
 
 def register(commands: Commands) -> None:
     """Add the commands."""
-    parser = commands.add_parser("config", help="Check or show the configuration.", description="Check or show the configuration.")
+    parser = commands.add_parser(
+        "config", help="Check or show the configuration.", description="Check or show the configuration."
+    )
     inner = parser.add_subparsers(metavar="COMMAND", required=True)
     command(inner, "check", _check, text="Name every problem of the configuration.", example="sender config check")
-    command(inner, "show", _show, text="Print the configuration in force, with defaults, as JSON.", example="sender config show", reads=True)
+    command(
+        inner,
+        "show",
+        _show,
+        text="Print the configuration in force, with defaults, as JSON.",
+        example="sender config show",
+        reads=True,
+    )
     command(
         inner,
         "hash-password",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import dataclasses
 import tempfile
@@ -15,7 +14,6 @@ from rich.console import Console
 from rich.live import Live
 
 from sender import settings as configuration
-from sender.cli.common import Commands
 from sender.cli.sandbox import PLACES, Sandbox, running
 from sender.cli.serve import run_loop
 from sender.cli.top import lanes_view
@@ -23,7 +21,10 @@ from sender.core.quantity import duration_text
 from sender.daemon import Daemon
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator
+
+    from sender.cli.common import Commands
 
 _SHARES = {"capped.test": 700, "also-capped.test": 300, "greylisting.test": 200, "choosy.test": 300, "fast.test": 500}
 _UNKNOWN_EVERY = 10  # of the mailboxes at choosy.test
@@ -38,7 +39,7 @@ def register(commands: Commands) -> None:
     parser = commands.add_parser(
         "demo",
         help="Deliver 2,000 messages to receivers on loopback and watch.",
-        description="Run the daemon and four receivers on loopback, submit 2,000 messages over SMTP, and show the lanes meanwhile.",
+        description="Run the daemon and four receivers on loopback, submit 2,000 messages, and show the lanes.",
         epilog="example: sender demo --stay",
     )
     parser.add_argument("--stay", action="store_true", help="go on running afterwards, until interrupted")
@@ -109,7 +110,9 @@ async def _submit_all(daemon: Daemon) -> None:
 
 async def _submit(daemon: Daemon, mailboxes: Iterator[str]) -> None:
     assert daemon.listener is not None  # noqa: S101 - tells the type checker
-    client = aiosmtplib.SMTP(hostname="127.0.0.1", port=daemon.listener.ports[0], local_hostname="client.test", start_tls=False)
+    client = aiosmtplib.SMTP(
+        hostname="127.0.0.1", port=daemon.listener.ports[0], local_hostname="client.test", start_tls=False
+    )
     async with client:
         for mailbox in mailboxes:
             message = f"From: news@news.test\r\nTo: {mailbox}\r\nSubject: Demo\r\n\r\nGood news for {mailbox}.\r\n"
@@ -122,7 +125,9 @@ async def _raise_cap(sandbox: Sandbox, console: Console) -> None:
     receiver = sandbox.receivers["mx.capped.test"]
     receiver.behaviour = dataclasses.replace(receiver.behaviour, max_sessions=_RAISED_CAP)
     if not console.is_terminal:
-        console.print(f"(mx.capped.test allows {_RAISED_CAP} connections from now on; the sender is not told)", highlight=False)
+        console.print(
+            f"(mx.capped.test allows {_RAISED_CAP} connections from now on; the sender is not told)", highlight=False
+        )
 
 
 async def _watch(daemon: Daemon, console: Console, submitting: asyncio.Task[None]) -> bool:
@@ -163,15 +168,18 @@ async def _report(daemon: Daemon, sandbox: Sandbox, console: Console, seconds: f
     for host, receiver in sandbox.receivers.items():
         tally = receiver.tally
         console.print(
-            f"  {host}: {tally.messages} messages in {tally.sessions_opened} sessions, at most {tally.sessions_peak} at once, "
-            f"{tally.sessions_refused} refused",
+            f"  {host}: {tally.messages} messages in {tally.sessions_opened} sessions, "
+            f"at most {tally.sessions_peak} at once, {tally.sessions_refused} refused",
             highlight=False,
         )
     capped = next(lane for lane in lanes if lane["site"] == "mx.capped.test")
     console.print(f"\nHow the limit of {capped['name']} was found (`sender lane` shows this):", highlight=False)
     for change in capped["history"][:_TOLD]:
         reply = f': "{change["reply"]}"' if change["reply"] else ""
-        console.print(f"  {change['at'][11:19]}  {change['from']:>2} → {change['to']:<2}  {change['cause']}{reply}", highlight=False)
+        console.print(
+            f"  {change['at'][11:19]}  {change['from']:>2} → {change['to']:<2}  {change['cause']}{reply}",
+            highlight=False,
+        )
     if len(capped["history"]) > _TOLD:
         last = capped["history"][-1]
         console.print(f"  ... {len(capped['history']) - _TOLD} changes more, to {last['to']}", highlight=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import signal
@@ -10,13 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sender.cli.common import Commands
 from sender.cli.serve import run_loop
 from sender.core.errors import ConfigError, Problem
 from sender.sandbox import Behaviour, DnsServer, Receiver
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import AsyncIterator
+
+    from sender.cli.common import Commands
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,8 +92,12 @@ def register(commands: Commands) -> None:
         description="Run SMTP receivers and a name server on loopback, to try a sender against.",
         epilog="example: sender sandbox --write /tmp/try.toml & sender serve --config /tmp/try.toml",
     )
-    parser.add_argument("--port", type=int, default=2600, help="port of the receivers, on 127.0.0.2 and following (default: 2600)")
-    parser.add_argument("--dns-port", type=int, default=5300, help="port of the name server on 127.0.0.1 (default: 5300)")
+    parser.add_argument(
+        "--port", type=int, default=2600, help="port of the receivers, on 127.0.0.2 and following (default: 2600)"
+    )
+    parser.add_argument(
+        "--dns-port", type=int, default=5300, help="port of the name server on 127.0.0.1 (default: 5300)"
+    )
     parser.add_argument("--write", metavar="FILE", help="write a configuration that delivers there")
     parser.set_defaults(run=_sandbox)
 
@@ -115,7 +120,10 @@ async def _run(arguments: argparse.Namespace) -> int:
             await stop.wait()
             for host, receiver in sandbox.receivers.items():
                 tally = receiver.tally
-                print(f"{host}: {tally.messages} messages, {tally.sessions_opened} sessions, {tally.sessions_refused} refused")
+                print(
+                    f"{host}: {tally.messages} messages in {tally.sessions_opened} sessions, "
+                    f"{tally.sessions_refused} refused"
+                )
     except OSError as error:
         raise ConfigError([Problem("command line", "--port", arguments.port, f"cannot be used: {error}")]) from error
     return 0

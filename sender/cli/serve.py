@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import logging
@@ -17,6 +16,7 @@ from sender.core.errors import ConfigError
 from sender.daemon import Daemon, Role
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Coroutine
     from typing import Any
 

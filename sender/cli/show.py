@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -15,6 +14,7 @@ from sender.core.quantity import duration_text
 from sender.core.reply import sanitised
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterable
 
     from sender.engine.control import Control
@@ -25,7 +25,12 @@ _DOMAINS = 50
 def register(commands: Commands) -> None:
     """Add the commands."""
     parser = command(
-        commands, "queue", _queue, text="Show recipients by state, domain and age.", example="sender queue --domain example.org", reads=True
+        commands,
+        "queue",
+        _queue,
+        text="Show recipients by state, domain and age.",
+        example="sender queue --domain example.org",
+        reads=True,
     )
     for name in ("domain", "site", "stream"):
         parser.add_argument(f"--{name}", help=f"only this {name}")
@@ -64,7 +69,14 @@ def _queue(arguments: argparse.Namespace) -> int:
         f"{queue['in_flight']} in flight; the oldest is {duration_text(queue['oldest_age_s'])} old"
     )
     rows = (
-        (d["domain"], d["site"] or "?", d["queued"] + d["in_flight"], d["deferred"], duration_text(d["oldest_age_s"]), d["last_reply"])
+        (
+            d["domain"],
+            d["site"] or "?",
+            d["queued"] + d["in_flight"],
+            d["deferred"],
+            duration_text(d["oldest_age_s"]),
+            d["last_reply"],
+        )
         for d in queue["domains"][:_DOMAINS]
     )
     if queue["domains"]:

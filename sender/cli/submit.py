@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import getpass
 import sys
@@ -20,6 +19,8 @@ from sender.observe.metrics import Metrics
 from sender.spool.sqlite import Role, open_spool
 
 if TYPE_CHECKING:
+    import argparse
+
     from sender.settings import Settings
 
 _PIECE = 64 * 1024
@@ -34,8 +35,12 @@ def register(commands: Commands) -> None:
         text="Spool a message from a file or standard input and print its id.",
         example="sender enqueue --from news@example.com --to anna@example.net --to bert@example.org message.eml",
     )
-    parser.add_argument("--from", dest="mail_from", required=True, metavar="A", help='envelope sender; "" is the null sender')
-    parser.add_argument("--to", dest="rcpt_tos", action="append", required=True, metavar="B", help="recipient; may be repeated")
+    parser.add_argument(
+        "--from", dest="mail_from", required=True, metavar="A", help='envelope sender; "" is the null sender'
+    )
+    parser.add_argument(
+        "--to", dest="rcpt_tos", action="append", required=True, metavar="B", help="recipient; may be repeated"
+    )
     parser.add_argument("--stream", default="default", metavar="S", help="stream (default: default)")
     parser.add_argument("file", nargs="?", metavar="FILE", help="the message (default: standard input)")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,8 @@ from sender.cli.common import Commands, ask, command, settings_of
 from sender.cli.show import lanes_table
 
 if TYPE_CHECKING:
+    import argparse
+
     from sender.engine.control import Control
 
 _ROWS = 40
@@ -21,7 +22,9 @@ _ROWS = 40
 
 def register(commands: Commands) -> None:
     """Add the command."""
-    parser = command(commands, "top", _top, text="Show the lanes live, the busiest first.", example="sender top --every 2")
+    parser = command(
+        commands, "top", _top, text="Show the lanes live, the busiest first.", example="sender top --every 2"
+    )
     parser.add_argument("--every", type=float, default=1.0, metavar="SECONDS", help="refresh (default: 1)")
     parser.add_argument("--once", action="store_true", help="print once and exit")
 
@@ -48,6 +51,8 @@ def _top(arguments: argparse.Namespace) -> int:
 def lanes_view(lanes: list[dict[str, Any]], totals: dict[str, int]) -> Group:
     """Show totals and lanes, the busiest first."""
     busiest = sorted(lanes, key=lambda lane: (-lane["sessions"], -lane["queued"], lane["name"]))
-    summary = ", ".join(f"{totals.get(word, 0)} {word}" for word in ("accepted", "delivered", "bounced", "expired", "removed"))
+    summary = ", ".join(
+        f"{totals.get(word, 0)} {word}" for word in ("accepted", "delivered", "bounced", "expired", "removed")
+    )
     more = [Text(f"and {len(busiest) - _ROWS} lanes more")] if len(busiest) > _ROWS else []
     return Group(Text(f"recipients: {summary}"), Text(""), lanes_table(busiest[:_ROWS]), *more)

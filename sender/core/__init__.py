@@ -1,1 +1,1 @@
-"""Decide: values and pure rules. No asyncio, no clock, no randomness, no logging, no I/O: `now` and `rng` are arguments."""
+"""Decide: values and pure rules. No asyncio, clock, randomness, logging or I/O: `now` and `rng` are arguments."""

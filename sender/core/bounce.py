@@ -80,17 +80,19 @@ def compose(notice: Notice) -> bytes:
     status_type = "message/global-delivery-status" if utf8 else "message/delivery-status"
     encoding = "Content-Transfer-Encoding: 8bit\r\n" if utf8 else ""
     parts = [
-        f"Date: {email.utils.formatdate(notice.now, usegmt=True)}\r\n"
-        f"From: Mail Delivery System <MAILER-DAEMON@{notice.hostname}>\r\n"
-        f"To: <{notice.mail_from}>\r\n"
-        f"Subject: {subject}\r\n"
-        f"Message-ID: <{notice.message_id}@{notice.hostname}>\r\n"
-        "Auto-Submitted: auto-replied\r\n"
-        "MIME-Version: 1.0\r\n"
-        f'Content-Type: multipart/report; report-type=delivery-status; boundary="{boundary}"\r\n'
-        f"{encoding}\r\n"
-        f"--{boundary}\r\n"
-        f"Content-Type: text/plain; charset={'utf-8' if utf8 else 'us-ascii'}\r\n{encoding}\r\n",
+        (
+            f"Date: {email.utils.formatdate(notice.now, usegmt=True)}\r\n"
+            f"From: Mail Delivery System <MAILER-DAEMON@{notice.hostname}>\r\n"
+            f"To: <{notice.mail_from}>\r\n"
+            f"Subject: {subject}\r\n"
+            f"Message-ID: <{notice.message_id}@{notice.hostname}>\r\n"
+            "Auto-Submitted: auto-replied\r\n"
+            "MIME-Version: 1.0\r\n"
+            f'Content-Type: multipart/report; report-type=delivery-status; boundary="{boundary}"\r\n'
+            f"{encoding}\r\n"
+            f"--{boundary}\r\n"
+            f"Content-Type: text/plain; charset={'utf-8' if utf8 else 'us-ascii'}\r\n{encoding}\r\n"
+        ),
         _explanation(notice, failed=failed),
         f"\r\n--{boundary}\r\nContent-Type: {status_type}\r\n{encoding}\r\n",
         _status(notice),

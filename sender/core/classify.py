@@ -1,7 +1,7 @@
 """What a reply means: stage and reply in, verdict out, by one table that is read from the top.
 
-The general meaning comes first to mind (code, enhanced code, wording), so each rule states the wordings of one meaning
-and the codes and stages at which it holds. `classify` is total: every stage and every code from 200 to 599 has a verdict.
+Each rule states the wordings and enhanced codes of one meaning, and the codes and stages at which it holds. `classify`
+is total: every stage and every code from 200 to 599 has a verdict.
 Only this module turns replies into outcomes.
 """
 
@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from sender.core.outcome import Outcome, Reason, Scope, Trouble, Verdict
-from sender.core.reply import Reply
 from sender.core.stage import Stage
 from sender.core.wait import wait_named_in
+
+if TYPE_CHECKING:
+    from sender.core.reply import Reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,8 @@ class _Rule:
 def _words(*alternatives: str) -> re.Pattern[str]:
     return re.compile("|".join(alternatives), re.IGNORECASE)
 
+
+_CLOSING = 421
 
 _RULES = (
     _Rule(
@@ -100,7 +105,7 @@ _RULES = (
         _words(
             r"too many.{0,40}(?:connections?|sessions?)",
             r"(?:connections?|sessions?).{0,40}(?:limit|exceeded|too many|maximum)",
-            r"(?:limit|exceed|max(?:imum)?).{0,60}(?:concurrent|simultaneous|number of)?.{0,20}(?:connections?|sessions?)",
+            r"(?:limit|exceed|max(?:imum)?).{0,80}(?:connections?|sessions?)",
         ),
         enhanced=("4.7.652",),
         deferred=True,
@@ -116,7 +121,10 @@ _RULES = (
         "daily limit",
         Reason.DAILY_LIMIT,
         Scope.LANE,
-        _words(r"\b(?:daily|per day|24.hours?)\b.{0,40}(?:limit|quota|exceed)", r"(?:limit|quota).{0,40}\b(?:daily|per day)"),
+        _words(
+            r"\b(?:daily|per day|24.hours?)\b.{0,40}(?:limit|quota|exceed)",
+            r"(?:limit|quota).{0,40}\b(?:daily|per day)",
+        ),
         deferred=True,
     ),
     _Rule(
@@ -174,7 +182,11 @@ _RULES = (
         "mailbox full",
         Reason.MAILBOX_FULL,
         Scope.RECIPIENT,
-        _words(r"(?:over|exceed\w*|out of|insufficient|not enough).{0,25}(?:quota|storage|mailbox|disk)", r"mailbox.{0,20}full", r"quota"),
+        _words(
+            r"(?:over|exceed\w*|out of|insufficient|not enough).{0,25}(?:quota|storage|mailbox|disk)",
+            r"mailbox.{0,20}full",
+            r"quota",
+        ),
         enhanced=("4.2.2", "5.2.2"),
         stages=frozenset({Stage.RCPT, Stage.END_OF_DATA}),
     ),
@@ -182,7 +194,9 @@ _RULES = (
         "mailbox disabled",
         Reason.MAILBOX_DISABLED,
         Scope.RECIPIENT,
-        _words(r"(?:account|mailbox|user|recipient).{0,40}(?:disabled|inactive|suspended|deactivated|locked|not active)"),
+        _words(
+            r"(?:account|mailbox|user|recipient).{0,40}(?:disabled|inactive|suspended|deactivated|locked|not active)"
+        ),
         enhanced=("5.2.1", "4.2.1"),
         stages=frozenset({Stage.RCPT, Stage.END_OF_DATA}),
     ),
@@ -190,14 +204,19 @@ _RULES = (
         "unknown sender",
         Reason.SENDER_REJECTED,
         Scope.MESSAGE,
-        _words(r"sender (?:address|domain|verify|denied|rejected)", r"(?:return|from).{0,10}address.{0,20}(?:invalid|reject)"),
+        _words(
+            r"sender (?:address|domain|verify|denied|rejected)",
+            r"(?:return|from).{0,10}address.{0,20}(?:invalid|reject)",
+        ),
         enhanced=("5.1.7", "5.1.8", "4.1.8", "4.1.7"),
     ),
     _Rule(
         "unknown domain",
         Reason.DOMAIN_UNKNOWN,
         Scope.RECIPIENT,
-        _words(r"domain.{0,20}(?:not found|unknown|does not exist|no such)", r"unrouteable|host or domain name not found"),
+        _words(
+            r"domain.{0,20}(?:not found|unknown|does not exist|no such)", r"unrouteable|host or domain name not found"
+        ),
         enhanced=("5.1.2", "5.1.10", "5.4.4"),
         codes="5",
     ),
@@ -257,7 +276,12 @@ _RULES = (
     ),
 )
 
-_STAGE_SCOPE = {Stage.RCPT: Scope.RECIPIENT, Stage.MAIL: Scope.MESSAGE, Stage.DATA: Scope.MESSAGE, Stage.END_OF_DATA: Scope.MESSAGE}
+_STAGE_SCOPE = {
+    Stage.RCPT: Scope.RECIPIENT,
+    Stage.MAIL: Scope.MESSAGE,
+    Stage.DATA: Scope.MESSAGE,
+    Stage.END_OF_DATA: Scope.MESSAGE,
+}
 
 
 def classify(stage: Stage, reply: Reply) -> Verdict:
@@ -293,11 +317,21 @@ def _without_rule(stage: Stage, reply: Reply, words: str) -> Verdict:
     retry_after_s = wait_named_in(words)
     if stage.opens_session:
         # 421 to a new connection, with a text that nobody knows, is a limit more often than anything else.
-        reason = Reason.CONNECTION_LIMIT if reply.code == 421 else Reason.OVERLOADED if reply.transient else Reason.POLICY  # noqa: PLR2004
-        return Verdict(
-            outcome=Outcome.DEFERRED, scope=Scope.LANE, reason=reason, retry_after_s=retry_after_s, rule="refused session"
+        reason = (
+            Reason.CONNECTION_LIMIT
+            if reply.code == _CLOSING
+            else Reason.OVERLOADED
+            if reply.transient
+            else Reason.POLICY
         )
-    if reply.code == 421:  # noqa: PLR2004
+        return Verdict(
+            outcome=Outcome.DEFERRED,
+            scope=Scope.LANE,
+            reason=reason,
+            retry_after_s=retry_after_s,
+            rule="refused session",
+        )
+    if reply.code == _CLOSING:
         return Verdict(
             outcome=Outcome.DEFERRED,
             scope=Scope.SESSION,
@@ -308,11 +342,15 @@ def _without_rule(stage: Stage, reply: Reply, words: str) -> Verdict:
     if reply.code in {552, 452} and stage is Stage.RCPT:
         reason = Reason.RECIPIENT_LIMIT if reply.enhanced is None else Reason.MAILBOX_FULL
         scope = Scope.MESSAGE if reason is Reason.RECIPIENT_LIMIT else Scope.RECIPIENT
-        return Verdict(outcome=Outcome.DEFERRED, scope=scope, reason=reason, retry_after_s=retry_after_s, rule="452 to RCPT")
+        return Verdict(
+            outcome=Outcome.DEFERRED, scope=scope, reason=reason, retry_after_s=retry_after_s, rule="452 to RCPT"
+        )
     scope = _STAGE_SCOPE.get(stage, Scope.SESSION)
     if reply.code in {503, 500, 501, 502, 504}:
         # Out of step or not understood: this says something about the dialogue and nothing about the mailbox.
-        return Verdict(outcome=Outcome.DEFERRED, scope=Scope.SESSION, reason=Reason.PROTOCOL_ERROR, rule="not understood")
+        return Verdict(
+            outcome=Outcome.DEFERRED, scope=Scope.SESSION, reason=Reason.PROTOCOL_ERROR, rule="not understood"
+        )
     if reply.permanent and stage is Stage.RCPT and reply.code in {550, 551, 553}:
         return Verdict(outcome=Outcome.BOUNCED, scope=scope, reason=Reason.MAILBOX_UNKNOWN, rule="550 to RCPT")
     return Verdict(

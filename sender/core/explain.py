@@ -51,8 +51,10 @@ def explain_lane(lane: Mapping[str, Any], now: float) -> list[str]:
     `lane` is the lane's JSON with instants in seconds since 1970; `now` likewise.
     """
     sentences = [
-        f"{lane['name']} has a window of {_count(lane['window'], 'session')} (at most {lane['max_window']}), "
-        f"{lane['sessions']} in use, and {_count(lane['queued'], 'recipient')} queued."
+        (
+            f"{lane['name']} has a window of {_count(lane['window'], 'session')} (at most {lane['max_window']}), "
+            f"{lane['sessions']} in use, and {_count(lane['queued'], 'recipient')} queued."
+        )
     ]
     history: Sequence[Mapping[str, Any]] = lane["history"]
     if history:
@@ -89,7 +91,11 @@ def _state(lane: Mapping[str, Any], now: float) -> str:
         if lane["growing"]:
             return "It opens one session after another while mail waits, until one is refused."
         debt = lane["probe_debt"]
-        paid = f", once {_count(debt, 'more delivery', 'more deliveries')} have paid for the last refused try" if debt > 0 else ""
+        paid = (
+            f", once {_count(debt, 'more delivery', 'more deliveries')} have paid for the last refused try"
+            if debt > 0
+            else ""
+        )
         return f"Nothing holds it back; when all sessions are in use, one more is tried{coming}{paid}."
     if blocked_by == "window":
         debt = lane["probe_debt"]

@@ -1,7 +1,8 @@
 """The pace of a lane: messages that it may start per second, once the receiver has said that they are too many.
 
-There is no pace until a rate throttle is seen. Then: stop for the wait that was named, or 1 s doubling to 60 s while nothing
-gets through; go on at 97 % of what the receiver had taken; grow 5 %, 10 %, 20 %... per half minute while nothing is refused.
+There is no pace until a rate throttle is seen. Then: stop for the wait that was named, or 1 s doubling to 60 s while
+nothing gets through; go on at 97 % of what the receiver had taken; grow 5 %, 10 %, 20 %... per half minute while
+nothing is refused.
 """
 
 from __future__ import annotations

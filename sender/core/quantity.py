@@ -30,7 +30,7 @@ def duration_text(seconds: float) -> str:
     if seconds < 1:
         return f"{round(seconds * 1000)}ms"
     rest = round(seconds)
-    parts = []
+    parts: list[str] = []
     for unit in ("d", "h", "m", "s"):
         count, rest = divmod(rest, int(_SECONDS[unit]))
         if count or parts:

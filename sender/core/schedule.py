@@ -10,8 +10,8 @@ from sender.core.wait import honoured
 if TYPE_CHECKING:
     from random import Random
 
-# New mail is placed this far before its acceptance, less a handicap for its size and its many recipients: what is placed
-# earlier goes first, so a message with ten thousand recipients or ten megabytes lets later small ones pass.
+# New mail is placed this far before its acceptance, less a handicap for its size and its many recipients: what is
+# placed earlier goes first, so a message with ten thousand recipients or ten megabytes lets later small ones pass.
 HEAD_START_S = 60.0
 RECIPIENTS_PER_HANDICAP_S = 50
 BYTES_PER_HANDICAP_S = 1_000_000

@@ -18,7 +18,7 @@ def site_name(hosts: Iterable[str]) -> str:
     if len(names) == 1:
         return names[0]
     reversed_labels = [name.split(".")[::-1] for name in names]
-    shared = os.path.commonprefix(reversed_labels)
+    shared = os.path.commonprefix(reversed_labels)  # noqa: RUF071 - of lists of labels, which it compares whole
     if shared in reversed_labels:  # one name ends all others: keep a label of it in sight
         shared = shared[:-1]
     suffix = ".".join(reversed(shared))

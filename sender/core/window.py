@@ -1,7 +1,7 @@
 """The window of a lane: how many sessions it may have open, measured and not guessed.
 
-When k sessions are open and the next is refused, the limit is k: it is held. Beyond it one session is tried from time to
-time, as often as deliveries have earned it; a refused try doubles the wait, a taken one lets the window grow again.
+When k sessions are open and the next is refused, the limit is k: it is held. Beyond it one session is tried from time
+to time, as often as deliveries have earned it; a refused try doubles the wait, a taken one lets the window grow again.
 A refusal inside the limit is tried once more after a short wait, since receivers let go of closed sessions late.
 
 Each event is one synchronous call; `Ticket` stands for one session from its first packet to its end.
@@ -88,7 +88,9 @@ class Ticket:
 class Window:
     """The measured limit of one lane. All its state is changed by the calls below and by nothing else."""
 
-    def __init__(self, *, start: int, ceiling: int, now: float, rng: Random, remembered: Remembered | None = None) -> None:
+    def __init__(
+        self, *, start: int, ceiling: int, now: float, rng: Random, remembered: Remembered | None = None
+    ) -> None:
         self._rng = rng
         self._start = start
         self.ceiling = ceiling  # the lane may lower or raise it: configuration, published caps
@@ -133,7 +135,7 @@ class Window:
         """Sessions that the receiver has taken for certain."""
         return self.in_use - self.unproven
 
-    def obstacle(self, now: float) -> tuple[Obstacle, float | None] | None:
+    def obstacle(self, now: float) -> tuple[Obstacle, float | None] | None:  # noqa: PLR0911 - one for each obstacle
         """Tell what forbids one more session and until when (None: until an event), or None where it is allowed."""
         if self.in_use >= self.ceiling:
             return Obstacle.MAX_WINDOW, None

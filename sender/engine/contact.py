@@ -1,4 +1,4 @@
-"""Get in touch with a site: its addresses in order, until one gives a session or a refusal that another would repeat."""
+"""Get in touch with a site: its addresses in order, until one gives a session, or a refusal that all would give."""
 
 from __future__ import annotations
 

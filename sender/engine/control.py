@@ -13,6 +13,8 @@ from sender.engine.settling import Result, Way
 from sender.observe.metrics import OTHER, LaneMetrics
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sender.engine.dispatcher import Dispatcher
     from sender.engine.lane import Lane
     from sender.engine.surroundings import Surroundings
@@ -105,7 +107,7 @@ class Control:
         """Show what operators hold."""
         return list(self._dispatcher.suspensions)
 
-    def _held(self) -> Any:
+    def _held(self) -> Callable[[Row], bool]:
         return views.held_by(self._dispatcher.suspensions)
 
     def _figures(self, lane: Lane, rows: list[Row]) -> Row:

@@ -12,7 +12,7 @@ from sender.engine.settling import Result
 from sender.smtp.session import Outgoing
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from sender.smtp.session import Answer, Session
     from sender.spool.contract import ClaimedMessage, ClaimedRecipient, Spool
@@ -69,7 +69,7 @@ class Judgement:
 
 
 def judge(delivery: Delivery, session: Session, answers: Sequence[Answer]) -> Judgement:
-    """Read the answers. A throttle costs the message nothing; neither does, once, a session that died before it began."""
+    """Read the answers. A throttle costs the message nothing, nor does, once, a session that died before it began."""
     judgement = Judgement()
     fresh = session.transactions <= 1
     for recipient, answer in zip(delivery.recipients, answers, strict=True):
@@ -120,6 +120,10 @@ def _goes_again(delivery: Delivery, verdict: Verdict, answer: Answer, *, fresh: 
     return before_envelope and not fresh and not delivery.reconnected
 
 
-def in_order(recipients: Iterable[ClaimedRecipient], delivery: Delivery) -> Delivery:
-    """Make a delivery of those who go again."""
-    return Delivery(delivery.message, list(recipients), reconnected=delivery.reconnected)
+def in_order(judgement: Judgement, delivery: Delivery, most: int) -> list[Delivery]:
+    """Make deliveries of those who go again, in their order."""
+    reconnected = delivery.reconnected or not judgement.throttles
+    return [
+        Delivery(delivery.message, judgement.again[start : start + most], reconnected=reconnected)
+        for start in range(0, len(judgement.again), most)
+    ]

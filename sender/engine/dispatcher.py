@@ -1,7 +1,7 @@
 """The dispatcher: which queues are due, where their mail goes, and which lane carries it.
 
-It holds one small object per queue that has mail, never the mail. A queue that is due is routed and offered to its lane;
-the lane claims from it in windows and gives it back when nothing in it is due.
+It holds one small object per queue that has mail, never the mail. A queue that is due is routed and offered to its
+lane; the lane claims from it in windows and gives it back when nothing in it is due.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sender.observe.metrics import OTHER, LaneMetrics
 from sender.route.router import Unroutable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Coroutine, Iterable
 
     from sender.engine.committer import Batch
     from sender.engine.surroundings import Surroundings
@@ -133,8 +133,7 @@ class Dispatcher:
             self._on_empty()
 
     def _note_due(self, queue: Queue, at: float) -> None:
-        if at < queue.due_at:
-            queue.due_at = at
+        queue.due_at = min(queue.due_at, at)
         if queue.due_at == _NEVER or queue.turning or queue.routing:
             if queue.turning and queue.lane is not None:
                 queue.lane.pump()
@@ -312,8 +311,9 @@ class Dispatcher:
         clock = self.around.clock
         self.suspensions = await self.around.spool.suspensions(clock.wall())
         for lane in self.lanes.values():
+            lane.suspended = self._lane_suspended(lane)
             self.requeue(lane.let_go())
-            lane.suspend(suspended=self._lane_suspended(lane))
+            lane.pump()
         self.requeue(self.queues.values())
         until = min((s.until for s in self.suspensions if s.until is not None), default=None)
         if until is not None:
@@ -345,7 +345,9 @@ class Dispatcher:
         await asyncio.sleep(0)  # the lanes' tasks hand their claims to the spool first
         await self.around.spool.release([])
 
-    async def remove(self, selection: Selection, reason: str, *, bounced: Callable[[ClaimedMessage], None] | None) -> int:
+    async def remove(
+        self, selection: Selection, reason: str, *, bounced: Callable[[ClaimedMessage], None] | None
+    ) -> int:
         """Take a selection out of the queue: bounce it by `bounced`, or remove it silently. Give the recipients."""
         await self.recall()
         count = 0
@@ -390,7 +392,7 @@ class Dispatcher:
     def abort(self) -> None:
         """Cut every session off."""
         for lane in self.lanes.values():
-            lane.abort()
+            lane.crew.abort()
 
     def memory(self, *, clean: bool, everything: bool) -> dict[str, dict[str, Any]]:
         """Give what lanes have learned since it was last asked for."""
@@ -399,7 +401,7 @@ class Dispatcher:
             lane.changed = False
         return {name: lane.memory(clean=clean) for name, lane in learned.items()}
 
-    def _spawn(self, work: Any) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._finished)

@@ -1,4 +1,4 @@
-"""A queue in memory: mail of one domain, stream and priority. Its recipients stay in the spool until they are claimed."""
+"""A queue in memory: mail of one domain, stream and priority. The recipients themselves stay in the spool."""
 
 from __future__ import annotations
 

@@ -68,7 +68,15 @@ class Settler:
     """Turns results into the committer's batch."""
 
     def __init__(
-        self, settings: Settings, spool: SqliteSpool, committer: Committer, clock: Clock, rng: Random, metrics: Metrics, *, events: bool
+        self,
+        settings: Settings,
+        spool: SqliteSpool,
+        committer: Committer,
+        clock: Clock,
+        rng: Random,
+        metrics: Metrics,
+        *,
+        events: bool,
     ) -> None:
         self._spool = spool
         self._committer = committer
@@ -88,7 +96,9 @@ class Settler:
 
     def policy(self, domain: str, site: str) -> RetryPolicy:
         """Give the retry rules for a domain at a site."""
-        return (self._policies.get(domain) or self._policies.get(site) or self._policy) if self._policies else self._policy
+        return (
+            (self._policies.get(domain) or self._policies.get(site) or self._policy) if self._policies else self._policy
+        )
 
     def settle(self, message: ClaimedMessage, results: Sequence[Result], way: Way, metrics: LaneMetrics) -> None:
         """Record what became of recipients of one message."""
@@ -160,9 +170,7 @@ class Settler:
             self._ended(message, result, way, State.EXPIRED, now)
             return State.EXPIRED
         attempts = recipient.attempts + 1
-        due_at = policy.next_attempt_at(
-            attempts=attempts, now=now, rng=self._rng, retry_after_s=verdict.retry_after_s
-        )
+        due_at = policy.next_attempt_at(attempts=attempts, now=now, rng=self._rng, retry_after_s=verdict.retry_after_s)
         # The last attempt is made when the time is over, not after it.
         due_at = min(due_at, max(expires_at, now + 1.0))
         self._committer.batch.requeued.append((recipient.queue_id, due_at))

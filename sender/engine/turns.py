@@ -68,8 +68,7 @@ class Turns:
         if not waiting:
             return []
         ring = min(waiting, key=lambda ring: ring.had)
-        taken = [ring.queues.popleft() for _ in range(min(most, len(ring.queues)))]
-        return taken
+        return [ring.queues.popleft() for _ in range(min(most, len(ring.queues)))]
 
     def put_back(self, taken: list[Queue], still_due: list[Queue], recipients: int) -> None:
         """Put those queues of one `take` back that are still due, and charge their stream what it got."""

@@ -37,7 +37,7 @@ def lane_figures(lane: Lane, rows: Iterable[Row], clock: Clock) -> Row:
         "oldest_age_s": max((row["oldest_age_s"] for row in mine), default=0.0),
         "delivered_per_minute": lane.delivered.value(now),
         "deferrals_per_minute": lane.deferrals.value(now),
-        "state": _lane_state(lane),
+        "state": lane.state,
         "blocked_by": lane.blocked_by,
         "next_change_at": None if next_change_at is None else clock.wall_at(next_change_at),
         "probe_debt": max(0, window.debt),
@@ -48,12 +48,6 @@ def lane_figures(lane: Lane, rows: Iterable[Row], clock: Clock) -> Row:
         "last_refusal": {"stage": lane.diary.stage, "reply": lane.diary.reply} if lane.diary.reply else None,
         "history": lane.diary.entries(),
     }
-
-
-def _lane_state(lane: Lane) -> str:
-    if lane.blocked_by == "suspended" or lane.suspended:
-        return "suspended"
-    return "throttled" if lane.blocked_by in {"hold", "retry", "pace", "window", "connect_failed"} else "open"
 
 
 def remembered_figures(name: str, memory: Mapping[str, Any], rows: Iterable[Row]) -> Row:
@@ -112,7 +106,16 @@ def queue_view(rows: Sequence[Row], held: Callable[[Row], bool]) -> Row:
         total["oldest_age_s"] = max(total["oldest_age_s"], row["oldest_age_s"])
         domain = domains.setdefault(
             row["domain"],
-            {"domain": row["domain"], "site": row["site"], "queued": 0, "deferred": 0, "suspended": 0, "in_flight": 0, "oldest_age_s": 0.0, "last_reply": row["last_reply"]},
+            {
+                "domain": row["domain"],
+                "site": row["site"],
+                "queued": 0,
+                "deferred": 0,
+                "suspended": 0,
+                "in_flight": 0,
+                "oldest_age_s": 0.0,
+                "last_reply": row["last_reply"],
+            },
         )
         domain["queued"] += queued
         domain["deferred"] += row["deferred"]

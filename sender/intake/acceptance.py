@@ -35,11 +35,24 @@ class Acceptance:
         self._commits: set[asyncio.Task[None]] = set()
 
     def draft(
-        self, *, mail_from: str, rcpt_tos: Sequence[str], received: str, listener: str, stream: str = "default", smtputf8: bool = False
+        self,
+        *,
+        mail_from: str,
+        rcpt_tos: Sequence[str],
+        received: str,
+        listener: str,
+        stream: str = "default",
+        smtputf8: bool = False,
     ) -> Draft:
         """Begin a message. Addresses have been checked; `received` is the clause that tells from whom and how."""
         return Draft(
-            self, mail_from=mail_from, rcpt_tos=tuple(rcpt_tos), received=received, listener=listener, stream=stream, smtputf8=smtputf8
+            self,
+            mail_from=mail_from,
+            rcpt_tos=tuple(rcpt_tos),
+            received=received,
+            listener=listener,
+            stream=stream,
+            smtputf8=smtputf8,
         )
 
     def refused(self, listener: str, reason: str) -> None:
@@ -100,14 +113,12 @@ class Draft:
         self._first: bytes | None = None
         self._put = 0
         date = email.utils.formatdate(self.accepted_at, usegmt=True)
-        recipient = f"\r\n\tfor <{rcpt_tos[0]}>" if len(rcpt_tos) == 1 and rcpt_tos[0].isascii() else ""
-        trace = (
-            f"Received: {received}\r\n\tby {settings.hostname} (sender {__version__}) id {id_text(self.id)}{recipient};\r\n\t{date}\r\n"
-        )
-        self._reader = Reader(
-            trace=trace.encode(), max_size=settings.smtp.max_message_size, max_hops=settings.smtp.max_hops
-        )
-        self._trace_size = len(trace.encode())
+        clauses = [received, f"by {settings.hostname} (sender {__version__}) id {id_text(self.id)}"]
+        if len(rcpt_tos) == 1 and rcpt_tos[0].isascii():  # more of them are nobody's business
+            clauses.append(f"for <{rcpt_tos[0]}>")
+        trace = ("Received: " + "\r\n\t".join(clauses) + f";\r\n\t{date}\r\n").encode()
+        self._reader = Reader(trace=trace, max_size=settings.smtp.max_message_size, max_hops=settings.smtp.max_hops)
+        self._trace_size = len(trace)
 
     async def feed(self, data: bytes) -> None:
         """Take some content; full blocks go to the spool at once. Raises RefusedContentError, SpoolError."""

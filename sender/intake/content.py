@@ -1,6 +1,7 @@
 """Content as it comes in: made canonical, looked over, and cut into blocks, in bounded memory.
 
-Every line ends in CRLF: a lone LF becomes one, carriage returns before an LF are one line end, a lone CR becomes a space.
+Every line ends in CRLF: a lone LF becomes one, carriage returns before an LF are one line end, a lone CR becomes a
+space.
 NUL is refused (RFC 5321 section 4.1.1.4 and its heirs: such content ends in damage somewhere).
 """
 

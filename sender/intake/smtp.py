@@ -13,100 +13,32 @@ import base64
 import binascii
 import collections
 import contextlib
-import ipaddress
 import logging
 import re
 import secrets
-import ssl
 from typing import TYPE_CHECKING, Any
 
 from aiosmtpd.smtp import MISSING, SMTP, AuthResult, syntax
 
-from sender.core.address import split_mailbox
-from sender.core.errors import AddressError, SpoolError
+from sender.core.errors import SpoolError
 from sender.core.identity import id_text
-from sender.core.reply import sanitised
 from sender.intake.content import RefusedContentError
-from sender.settings import split_endpoint
+from sender.intake.syntax import RefusedCommandError, parse_mail, parse_rcpt
 
 if TYPE_CHECKING:
-    from sender.intake.acceptance import Acceptance, Draft
-    from sender.intake.users import Users
+    from collections.abc import AsyncIterator
+
+    from aiosmtpd.smtp import Envelope, Session
+
+    from sender.intake.acceptance import Draft
+    from sender.intake.listener import Listener
 
 log = logging.getLogger(__name__)
 _LISTENER = "smtp"
-_PATH = re.compile(r"<([^<>\s]*|\"[^\x00-\x1f]*\"@[^<>\s]*)>(?: +(.*))?")
 _MAX_FAILURES = 3
 _PIECE = 64 * 1024
 _COMMAND_LIMIT = 2048  # bytes of a command line; RFC 5321 section 4.5.3.1.4 asks for 512 and the extensions' more
 _END = b"\r\n.\r\n"
-
-
-class Listener:
-    """Listens on all addresses of `[smtp] listen`."""
-
-    def __init__(self, acceptance: Acceptance, users: Users | None) -> None:
-        smtp = acceptance.settings.smtp
-        self.acceptance = acceptance
-        self.users = users
-        self.networks = [ipaddress.ip_network(network) for network in smtp.relay_networks]
-        self.tls = self._context()
-        self.closing = False
-        self.sessions: dict[Submission, str] = {}
-        self._servers: list[asyncio.Server] = []
-
-    def _context(self) -> ssl.SSLContext | None:
-        smtp = self.acceptance.settings.smtp
-        if not smtp.tls_cert:
-            return None
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(
-            self.acceptance.settings.path(smtp.tls_cert), self.acceptance.settings.path(smtp.tls_key)
-        )
-        return context
-
-    async def start(self) -> None:
-        """Listen. Raises OSError."""
-        loop = asyncio.get_running_loop()
-        for endpoint in self.acceptance.settings.smtp.listen:
-            host, port = split_endpoint(endpoint)
-            self._servers.append(await loop.create_server(lambda: Submission(self), host, port, backlog=512))
-
-    @property
-    def ports(self) -> list[int]:
-        """The ports that are listened on."""
-        return [server.sockets[0].getsockname()[1] for server in self._servers]
-
-    async def close(self, grace_s: float) -> None:
-        """Take no more; let transactions that have begun end, for at most `grace_s` seconds."""
-        self.closing = True
-        for server in self._servers:
-            server.close()
-        for session in list(self.sessions):
-            session.leave()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(grace_s):
-                while self.sessions:
-                    await asyncio.sleep(0.01)
-        for session in list(self.sessions):
-            session.cut_off()
-
-    def full_for(self, address: str) -> bool:
-        """Tell whether one more connection from an address is too many."""
-        smtp = self.acceptance.settings.smtp
-        if len(self.sessions) >= smtp.max_connections:
-            return True
-        return sum(other == address for other in self.sessions.values()) >= smtp.max_connections_per_address
-
-    def trusts(self, address: str) -> bool:
-        """Tell whether an address may relay without AUTH."""
-        try:
-            parsed = ipaddress.ip_address(address.partition("%")[0])
-        except ValueError:
-            return False
-        if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
-            parsed = parsed.ipv4_mapped
-        return any(parsed in network for network in self.networks)
 
 
 class _Hooks:
@@ -122,7 +54,12 @@ class _Hooks:
         return f"451 4.3.0 Temporary failure here, reference {reference}"
 
     async def handle_EHLO(  # noqa: N802 - aiosmtpd's name
-        self, server: Submission, session: Any, envelope: Any, hostname: str, responses: list[str]  # noqa: ANN401
+        self,
+        server: Submission,
+        session: Session,
+        _envelope: Envelope,
+        hostname: str,
+        _responses: list[str],
     ) -> list[str]:
         """Tell what we can do."""
         session.host_name = hostname
@@ -152,6 +89,10 @@ class Submission(SMTP):
     """One connection."""
 
     line_length_limit = _PIECE  # of aiosmtpd's reader: content is read in pieces of this size
+    transport: Any  # asyncio's Transport, or None when the connection is lost
+    session: Any  # aiosmtpd's Session; there is one from the first byte on
+    _reader: Any  # asyncio's StreamReader, whose buffer it does not show
+    _tls_protocol: Any  # true under TLS
 
     def __init__(self, listener: Listener) -> None:
         # aiosmtpd shares this among all connections and changes it in each.
@@ -196,7 +137,7 @@ class Submission(SMTP):
 
     def connection_lost(self, error: Exception | None) -> None:
         """End; a commit that is under way goes on by itself."""
-        self._listener.sessions.pop(self, None)
+        self._listener.forget(self)
         if not self._refused:
             super().connection_lost(error)
 
@@ -230,7 +171,7 @@ class Submission(SMTP):
         return self.transport is not None and self.transport.get_write_buffer_size() > 0
 
     def _set_rset_state(self) -> None:
-        super()._set_rset_state()
+        super()._set_rset_state()  # type: ignore[no-untyped-call] # aiosmtpd has no types
         self._mail_from = None
         self._rcpt_tos = []
         self._smtputf8 = False
@@ -312,87 +253,42 @@ class Submission(SMTP):
         """Begin a transaction."""
         if await self.check_helo_needed():
             return
+        try:
+            self._may_begin()
+            mail = parse_mail(arg or "", max_size=self._acceptance.settings.smtp.max_message_size)
+        except RefusedCommandError as refusal:
+            if refusal.reason:
+                self._acceptance.refused(_LISTENER, refusal.reason)
+            await self.push(refusal.reply)
+        else:
+            self._mail_from, self._smtputf8 = mail.path, mail.smtputf8
+            await self.push("250 2.1.0 Sender accepted")
+
+    def _may_begin(self) -> None:
         if self._mail_from is not None:
-            await self.push("503 5.5.1 A transaction has begun already")
+            raise RefusedCommandError("503 5.5.1 A transaction has begun already")
+        if self._listener.trusts(self._address) or self.session.authenticated:
             return
-        if not (self._listener.trusts(self._address) or self.session.authenticated):
-            self._acceptance.refused(_LISTENER, "relay_denied")
-            offered = self._listener.users is not None
-            await self.push("530 5.7.0 Authentication required" if offered else "554 5.7.1 Relaying is not allowed for you")
-            return
-        parsed = await self._path(arg, "FROM")
-        if parsed is None:
-            return
-        mail_from, parameters = parsed
-        smtputf8 = False
-        for parameter in parameters:
-            keyword, _, value = parameter.partition("=")
-            if keyword == "SIZE" and value.isascii() and value.isdigit():
-                if int(value) > (self.data_size_limit or 0):
-                    self._acceptance.refused(_LISTENER, "too_large")
-                    await self.push(f"552 5.3.4 Message is larger than {self.data_size_limit} bytes")
-                    return
-            elif keyword == "BODY" and value.upper() in {"7BIT", "8BITMIME"}:
-                continue
-            elif keyword == "SMTPUTF8" and not value:
-                smtputf8 = True
-            elif keyword == "AUTH":
-                continue  # RFC 4954 section 5: it may be ignored
-            else:
-                await self.push(f"555 5.5.4 Parameter {sanitised(keyword)} is not known")
-                return
-        self._mail_from, self._smtputf8 = mail_from, smtputf8
-        await self.push("250 2.1.0 Sender accepted")
+        if self._listener.users is not None:
+            raise RefusedCommandError("530 5.7.0 Authentication required", "relay_denied")
+        raise RefusedCommandError("554 5.7.1 Relaying is not allowed for you", "relay_denied")
 
     @syntax("RCPT TO:<address>")
     async def smtp_RCPT(self, arg: str | None) -> None:  # noqa: N802 - aiosmtpd's name
         """Add a recipient."""
         if await self.check_helo_needed():
             return
-        if self._mail_from is None:
-            await self.push("503 5.5.1 MAIL comes first")
-            return
-        parsed = await self._path(arg, "TO")
-        if parsed is None:
-            return
-        rcpt_to, parameters = parsed
-        if not rcpt_to:
-            await self.push("501 5.1.3 A recipient cannot be empty")
-        elif parameters:
-            await self.push(f"555 5.5.4 Parameter {sanitised(parameters[0].partition('=')[0])} is not known")
-        elif len(self._rcpt_tos) >= self._acceptance.settings.smtp.max_recipients:
-            await self.push("452 4.5.3 Too many recipients")
+        try:
+            if self._mail_from is None:
+                raise RefusedCommandError("503 5.5.1 MAIL comes first")  # noqa: TRY301 - all refusals end below
+            rcpt_to = parse_rcpt(arg or "")
+            if len(self._rcpt_tos) >= self._acceptance.settings.smtp.max_recipients:
+                raise RefusedCommandError("452 4.5.3 Too many recipients")  # noqa: TRY301 - as above
+        except RefusedCommandError as refusal:
+            await self.push(refusal.reply)
         else:
             self._rcpt_tos.append(rcpt_to)
             await self.push("250 2.1.5 Recipient accepted")
-
-    async def _path(self, arg: str | None, keyword: str) -> tuple[str, list[str]] | None:
-        """Read `FROM:<path> parameters`; None where it was refused, which is answered here."""
-        text = arg or ""
-        command = "MAIL" if keyword == "FROM" else "RCPT"
-        status = "5.1.7" if keyword == "FROM" else "5.1.3"
-        if not text.upper().startswith(f"{keyword}:"):
-            await self.push(f"501 5.5.4 Syntax: {command} {keyword}:<address>")
-            return None
-        match = _PATH.fullmatch(text[len(keyword) + 1 :].strip(" "))
-        if match is None:
-            await self.push(f"501 {status} Syntax: {command} {keyword}:<address>")
-            return None
-        path, parameters = match[1], (match[2] or "").split()
-        try:
-            if path:
-                path.encode()
-                split_mailbox(path)
-        except (AddressError, UnicodeEncodeError) as error:
-            rule = error.rule if isinstance(error, AddressError) else "must be UTF-8"
-            await self.push(f"553 {status} Address {rule}".encode())
-            return None
-        return path, [self._upper_keyword(parameter) for parameter in parameters]
-
-    @staticmethod
-    def _upper_keyword(parameter: str) -> str:
-        keyword, equals, value = parameter.partition("=")
-        return f"{keyword.upper()}{equals}{value}"
 
     @syntax("DATA")
     async def smtp_DATA(self, arg: str | None) -> None:  # noqa: N802 - aiosmtpd's name
@@ -400,7 +296,9 @@ class Submission(SMTP):
         if arg:
             await self.push("501 5.5.4 DATA takes no argument")
         elif self._mail_from is None or not self._rcpt_tos:
-            await self.push("503 5.5.1 MAIL and RCPT come first" if self._mail_from is None else "554 5.5.1 No recipients")
+            await self.push(
+                "503 5.5.1 MAIL and RCPT come first" if self._mail_from is None else "554 5.5.1 No recipients"
+            )
         else:
             self._in_transaction = True
             try:
@@ -462,11 +360,13 @@ class Submission(SMTP):
         secured = "S" if self._tls_protocol else ""
         known = "A" if self.session.authenticated else ""
         helo = re.sub(r"[^A-Za-z0-9.:_\[\]-]", "?", self.session.host_name or "unknown")[:255]
-        protocol = f"{'UTF8SMTP' if self._smtputf8 else 'ESMTP'}{secured}{known}" if self.session.extended_smtp else "SMTP"
+        protocol = (
+            f"{'UTF8SMTP' if self._smtputf8 else 'ESMTP'}{secured}{known}" if self.session.extended_smtp else "SMTP"
+        )
         literal = f"IPv6:{self._address}" if ":" in self._address else self._address
         return f"from {helo} ([{literal}]) with {protocol}"
 
-    async def _pieces(self) -> Any:  # noqa: ANN401 - an async generator of bytes
+    async def _pieces(self) -> AsyncIterator[bytes]:
         """Give the content without its stuffing, in pieces, up to its end; what follows stays in the reader.
 
         Only CRLF.CRLF ends it (RFC 5321 section 4.1.1.4).
@@ -500,8 +400,6 @@ class Submission(SMTP):
                 return
 
     @syntax("VRFY <address>")
-    async def smtp_VRFY(self, arg: str | None) -> None:  # noqa: N802 - aiosmtpd's name
+    async def smtp_VRFY(self, _arg: str | None) -> None:  # noqa: N802 - aiosmtpd's name
         """Tell nobody who exists."""
         await self.push("252 2.5.2 Cannot verify, send and see")
-
-

@@ -5,7 +5,7 @@ An event is written after what it tells of was recorded. A file that cannot be w
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import logging
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 def instant(at: float) -> str:
     """Write an instant as RFC 3339 in UTC with milliseconds."""
-    return datetime.datetime.fromtimestamp(at, datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return dt.datetime.fromtimestamp(at, dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class Events:

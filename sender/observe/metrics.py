@@ -35,7 +35,9 @@ class Metrics:
         self.attempts = self._counter("attempts", "Attempts, one per recipient, by outcome.", (*lane, "outcome"))
         self.deferrals = self._counter("deferrals", "Recipients deferred, by reason.", (*lane, "reason"))
         self.bounces = self._counter("bounces", "Recipients bounced or expired, by reason.", (*lane, "reason"))
-        self.ambiguous = self._counter("ambiguous", "Transactions lost after their content: they may be repeated.", lane)
+        self.ambiguous = self._counter(
+            "ambiguous", "Transactions lost after their content: they may be repeated.", lane
+        )
         self.window = self._gauge("lane_window", "Sessions that a lane may have open now.", lane)
         self.sessions = self._gauge("lane_sessions", "Sessions that a lane has open.", lane)
         self.lane_queued = self._gauge("lane_queued", "Recipients queued for a lane.", lane)
@@ -97,7 +99,7 @@ class LaneMetrics:
         self.provider = metrics.provider(site)
         self._labels = (self.provider, source)
         self._metrics = metrics
-        self._attempts = {}
+        self._attempts: dict[Outcome, Counter] = {}
         self._transaction = metrics.transaction.labels(self.provider)
 
     def attempt(self, outcome: Outcome) -> None:

@@ -23,10 +23,12 @@ from sender.core.errors import AddressError
 from sender.settings import split_endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from random import Random
 
     from sender.settings import DnsSettings
+
+    _LookUp = Callable[[str], Awaitable[tuple[object, float]]]  # a name -> what was found, and its TTL in seconds
 
 _HOSTS, _ADDRESSES = 100, 20  # of an answer, more is not looked at
 _CACHED = 200_000
@@ -114,7 +116,7 @@ class Resolver:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _cached(self, kind: str, name: str, look_up: Callable[[str], object]) -> object:
+    async def _cached(self, kind: str, name: str, look_up: _LookUp) -> object:
         """Give a kept answer, join a look-up that is under way, or start one."""
         key = (kind, name)
         entry = self._entries.get(key)
@@ -128,10 +130,10 @@ class Resolver:
             task.add_done_callback(self._tasks.discard)
         return await asyncio.shield(entry.value)
 
-    async def _fill(self, entry: _Entry, name: str, look_up: Callable[[str], object]) -> None:
+    async def _fill(self, entry: _Entry, name: str, look_up: _LookUp) -> None:
         settings = self._settings
         try:
-            value, ttl_s = await look_up(name)  # type: ignore[misc] - one of the two below
+            value, ttl_s = await look_up(name)
         except ResolveError as error:
             self._on_lookup(error.failure.value)
             entry.until = self._clock() + settings.failure_ttl

@@ -126,7 +126,7 @@ class Router:
         return Unroutable(Reason.DNS_FAILURE, permanent=True, status="5.4.4", detail=detail)
 
     async def _addresses(self, host: str) -> list[str]:
-        """Look a host up; an address is its own answer. IPv4 and IPv6 take turns, so that one that is down costs one try."""
+        """Look a host up; an address is its own answer. IPv4 and IPv6 take turns: one that is down costs one try."""
         try:
             dialable(host, private=True)
         except ValueError:

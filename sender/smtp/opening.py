@@ -1,4 +1,4 @@
-"""Open a session: dial one address, read the banner, EHLO (or HELO), STARTTLS by policy. aiosmtplib does the dialogue."""
+"""Open a session: dial one address, banner, EHLO (or HELO), STARTTLS by policy. aiosmtplib does the dialogue."""
 
 from __future__ import annotations
 

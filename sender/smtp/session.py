@@ -1,7 +1,7 @@
 """One session with a receiver, from EHLO to QUIT: transactions that give one answer per recipient.
 
-A transaction knows its stage, so a connection that is lost before the final dot, after it, and after its answer are three
-different things: nothing was sent; the answer is unknown; the answer stands.
+A transaction knows its stage, so a connection that is lost before the final dot, after it, and after its answer are
+three different things: nothing was sent; the answer is unknown; the answer stands.
 """
 
 from __future__ import annotations
@@ -79,6 +79,7 @@ class Session:
         self.closed_by: Reply | None = None  # the 421 that ended it
         self._wire = wire
         self._timeouts = timeouts
+        self._over = False
         self._dirty = False  # an envelope was begun and not ended: RSET goes first
         self._pipelining = "pipelining" in extensions
         self._eightbitmime = "8bitmime" in extensions
@@ -90,7 +91,7 @@ class Session:
     @property
     def usable(self) -> bool:
         """Tell whether another transaction may be tried."""
-        return self.closed_by is None and self._wire.usable
+        return not self._over and self.closed_by is None and self._wire.usable
 
     @property
     def endpoint(self) -> str:
@@ -108,7 +109,7 @@ class Session:
             except WireError as error:
                 transaction.fail(error.trouble, error.detail)
             except BaseException:
-                # Cancelled, or the content could not be read: the receiver must not take half a message for a whole one.
+                # Cancelled, or the content could not be read: the receiver must not take half a message for one.
                 self._wire.abort()
                 raise
             self.transactions += 1
@@ -126,6 +127,10 @@ class Session:
         finally:
             self._wire.abort()
 
+    def leave(self) -> None:
+        """Do nothing more on this session but QUIT."""
+        self._over = True
+
     def abort(self) -> None:
         """End the session at once."""
         self._wire.abort()
@@ -139,7 +144,9 @@ class Session:
             return Answer(Stage.MAIL, Reply(554, f"5.6.3 {self.host} does not take 8-bit content"), ours=True)
         utf8 = message.smtputf8 or needs_smtputf8(rcpt_to) or needs_smtputf8(message.mail_from)
         if utf8 and not self._smtputf8:
-            return Answer(Stage.MAIL, Reply(553, f"5.6.7 {self.host} does not take internationalised addresses"), ours=True)
+            return Answer(
+                Stage.MAIL, Reply(553, f"5.6.7 {self.host} does not take internationalised addresses"), ours=True
+            )
         return None
 
     def _mail(self, message: Outgoing) -> bytes:

@@ -1,8 +1,8 @@
 """The connection of one session: aiosmtplib's protocol, with strict replies, flow control and an abort.
 
-aiosmtplib opens the session on it (EHLO, HELO, STARTTLS); the transactions are ours. Whatever is irregular (a reply that
-nobody asked for, bytes behind a reply, a timeout, a cancellation) ends the connection by an abort: a graceful close would
-still send what is buffered, the final dot included.
+aiosmtplib opens the session on it (EHLO, HELO, STARTTLS); the transactions are ours. Whatever is irregular (a reply
+that nobody asked for, bytes behind a reply, a timeout, a cancellation) ends the connection by an abort: a graceful
+close would still send what is buffered, the final dot included.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ def claim(
     limit: int,
     byte_limit: int,
 ) -> Claim:
-    """Claim up to `limit` due recipients of these queues, each in its order, and the same messages' others at the site."""
+    """Claim up to `limit` due recipients of these queues in their order, and the same messages' others at the site."""
     rows: list[_Row] = []
     share = max(1, limit // max(1, len(queue_ids)))
     for queue_id in queue_ids:
@@ -208,15 +208,17 @@ def release(connection: sqlite3.Connection, token: int, ids: Sequence[int]) -> N
 
 
 def _where(selection: Selection) -> tuple[str, tuple[object, ...]]:
-    """Give the condition on `recipients r` for a selection. A source is no property of queued mail: it selects nothing."""
+    """Give the condition on `recipients r` for a selection. Queued mail has no source: that selects nothing."""
     match selection.kind:
         case Kind.ALL:
             return "1", ()
         case Kind.MESSAGE:
             message_id = id_number(selection.value)
             return (
-                "r.id >= (SELECT first_recipient FROM messages WHERE id = ?)"
-                " AND r.id < (SELECT first_recipient + recipients FROM messages WHERE id = ?)",
+                (
+                    "r.id >= (SELECT first_recipient FROM messages WHERE id = ?)"
+                    " AND r.id < (SELECT first_recipient + recipients FROM messages WHERE id = ?)"
+                ),
                 (message_id, message_id),
             )
         case Kind.DOMAIN:
@@ -273,5 +275,3 @@ def purge(connection: sqlite3.Connection, ended_before: float, limit: int) -> in
         connection.execute("DELETE FROM recipients WHERE id >= ? AND id < ?", (first, first + recipients))
         connection.execute("DELETE FROM messages WHERE id = ?", (message_id,))
     return len(rows)
-
-

@@ -189,7 +189,11 @@ class Spool(Protocol):
         """Claim queued recipients that were accepted before one instant and tried, or before the other."""
 
     async def settle(
-        self, settlements: Sequence[Settlement], notices: Sequence[NewMessage], last_replies: Mapping[str, str], now: float
+        self,
+        settlements: Sequence[Settlement],
+        notices: Sequence[NewMessage],
+        last_replies: Mapping[str, str],
+        now: float,
     ) -> None:
         """Remember durably what became of claimed recipients, and queue the notices about them."""
 

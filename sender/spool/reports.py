@@ -30,8 +30,8 @@ def stale_before(now: float) -> int:
 def queues(connection: sqlite3.Connection) -> list[QueueRow]:
     """Read every queue that has queued recipients; from the index alone."""
     rows = connection.execute(
-        "SELECT q.id, q.domain, q.stream, q.priority, r.due_at, r.queued FROM"
-        " (SELECT queue_id, min(due_at) AS due_at, count(*) AS queued FROM recipients WHERE state = 0 GROUP BY queue_id) r"
+        "SELECT q.id, q.domain, q.stream, q.priority, r.due_at, r.queued FROM (SELECT queue_id, min(due_at) AS due_at,"
+        " count(*) AS queued FROM recipients WHERE state = 0 GROUP BY queue_id) r"
         " JOIN queues q ON q.id = r.queue_id"
     )
     return [QueueRow(*row) for row in rows]
@@ -60,7 +60,19 @@ def queue_report(connection: sqlite3.Connection, now: float) -> list[dict[str, A
         " WHERE r.state IN (0, 1, 2) GROUP BY q.id",
         (now, now),
     )
-    names = ("id", "domain", "site", "stream", "priority", "last_reply", "queued", "due", "in_flight", "held", "deferred")
+    names = (
+        "id",
+        "domain",
+        "site",
+        "stream",
+        "priority",
+        "last_reply",
+        "queued",
+        "due",
+        "in_flight",
+        "held",
+        "deferred",
+    )
     return [
         {**dict(zip(names, row[:11], strict=True)), "oldest_age_s": max(0.0, now - id_time(row[11]))} for row in rows
     ]
@@ -69,7 +81,8 @@ def queue_report(connection: sqlite3.Connection, now: float) -> list[dict[str, A
 def message_report(connection: sqlite3.Connection, message_id: int) -> dict[str, Any] | None:
     """Read a message with its recipients and their histories."""
     message = connection.execute(
-        "SELECT mail_from, stream, accepted_at, size, expires_at, first_recipient, recipients FROM messages WHERE id = ?",
+        "SELECT mail_from, stream, accepted_at, size, expires_at, first_recipient, recipients"
+        " FROM messages WHERE id = ?",
         (message_id,),
     ).fetchone()
     if message is None:

@@ -6,7 +6,6 @@ One delivering process per file (a lock beside it says so); any number of proces
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import socket
 import sqlite3
@@ -18,11 +17,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 
-from sender.core.errors import SpoolBusyError, SpoolError
+from sender.core.errors import SpoolError
 from sender.core.identity import MessageIds
-from sender.core.selection import Kind, Selection
-from sender.spool import claims, reports, schema
-from sender.spool.contract import QueueRow, State, Suspension
+from sender.spool import claims, reports, schema, suspending
+from sender.spool.contract import QueueRow
+from sender.spool.lock import DeliveryLock
 from sender.spool.wake import Waker, wake
 from sender.spool.writer import Writer
 
@@ -30,7 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from sender.spool.contract import Claim, ClaimedMessage, NewMessage, Settlement
+    from sender.core.selection import Selection
+    from sender.spool.contract import Claim, ClaimedMessage, NewMessage, Settlement, Suspension
 
 T = TypeVar("T")
 _BUSY_S = 30.0  # how long another process may hold the write lock
@@ -48,7 +48,9 @@ class Role(StrEnum):
 class SqliteSpool:
     """See `contract.Spool`. Made by `open_spool`."""
 
-    def __init__(self, path: Path, role: Role, *, commit_interval_s: float, on_commit: Callable[[float, int], None]) -> None:
+    def __init__(
+        self, path: Path, role: Role, *, commit_interval_s: float, on_commit: Callable[[float, int], None]
+    ) -> None:
         self.path = path
         self.role = role
         self.token = 0
@@ -56,7 +58,7 @@ class SqliteSpool:
         self.on_arrivals: Callable[[list[QueueRow]], None] | None = None
         self._commit_interval_s = commit_interval_s
         self._on_commit = on_commit
-        self._lock: int | None = None
+        self._lock: DeliveryLock | None = None
         self._waker: Waker | None = None
         self._look: asyncio.TimerHandle | None = None
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="spool-reader")
@@ -70,12 +72,11 @@ class SqliteSpool:
 
     async def _open(self, now: float) -> None:
         self._loop = asyncio.get_running_loop()
-        if self.role is Role.DELIVERY:
-            self._take_lock()
+        self._lock = DeliveryLock(self.path) if self.role is Role.DELIVERY else None
         try:
             await asyncio.to_thread(self._connect, now)
         except BaseException:
-            self._drop_lock()
+            self._free_lock()
             raise
         self._writer = Writer(
             self._connection,
@@ -93,22 +94,9 @@ class SqliteSpool:
     def _pipe(self) -> Path:
         return self.path.with_name(self.path.name + "-wake")
 
-    def _take_lock(self) -> None:
-        lock = os.open(self.path.with_name(self.path.name + "-lock"), os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            holder = os.pread(lock, 100, 0).decode(errors="replace").strip()
-            os.close(lock)
-            raise SpoolBusyError("open", f"{self.path}: another process delivers from it ({holder})") from error
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, f"pid {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
-        self._lock = lock
-
-    def _drop_lock(self) -> None:
+    def _free_lock(self) -> None:
         if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+            self._lock.free()
 
     def _connect(self, now: float) -> None:
         self._connection = _connection(self.path)
@@ -155,7 +143,7 @@ class SqliteSpool:
             await asyncio.to_thread(self._connection.close)
             await self._loop.run_in_executor(self._reading, self._reader.close)
             self._reading.shutdown()
-            self._drop_lock()
+            self._free_lock()
 
     async def stopped_cleanly(self) -> bool:
         """Tell whether the delivering process before this one stopped cleanly (or there was none)."""
@@ -163,7 +151,8 @@ class SqliteSpool:
 
         def read(connection: sqlite3.Connection) -> bool:
             row = connection.execute(
-                "SELECT clean FROM owners WHERE role = ? AND token < ? ORDER BY token DESC LIMIT 1", (Role.DELIVERY, token)
+                "SELECT clean FROM owners WHERE role = ? AND token < ? ORDER BY token DESC LIMIT 1",
+                (Role.DELIVERY, token),
             ).fetchone()
             return row is None or bool(row[0])
 
@@ -310,7 +299,11 @@ class SqliteSpool:
         )
 
     async def settle(
-        self, settlements: Sequence[Settlement], notices: Sequence[NewMessage], last_replies: Mapping[str, str], now: float
+        self,
+        settlements: Sequence[Settlement],
+        notices: Sequence[NewMessage],
+        last_replies: Mapping[str, str],
+        now: float,
     ) -> None:
         """Remember durably what became of claimed recipients, and queue the notices about them."""
 
@@ -351,66 +344,19 @@ class SqliteSpool:
 
     async def suspend(self, selection: Selection, *, now: float, until: float | None, reason: str) -> tuple[int, int]:
         """Hold a selection: the suspension's id, and how many recipients it touches."""
-
-        def work(connection: sqlite3.Connection) -> tuple[int, int]:
-            cursor = connection.execute(
-                "INSERT INTO suspensions (kind, value, since, until, reason) VALUES (?, ?, ?, ?, ?)",
-                (selection.kind, selection.value, now, until, reason),
-            )
-            touched = claims.count(connection, selection)
-            if selection.kind is Kind.MESSAGE:
-                claims.hold_message(connection, selection)
-            return int(cursor.lastrowid or 0), touched
-
-        return await self._writer.submit("suspend", work)
+        return await self._writer.submit("suspend", lambda c: suspending.suspend(c, selection, now, until, reason))
 
     async def resume(self, selection: Selection, *, now: float) -> int:
         """Let a selection go again; `all` ends every suspension."""
-
-        def work(connection: sqlite3.Connection) -> int:
-            if selection.kind is Kind.ALL:
-                ended = connection.execute("DELETE FROM suspensions RETURNING kind, value").fetchall()
-            else:
-                ended = connection.execute(
-                    "DELETE FROM suspensions WHERE kind = ? AND value = ? RETURNING kind, value",
-                    (selection.kind, selection.value),
-                ).fetchall()
-            return self._resumed(connection, ended, now)
-
-        return await self._writer.submit("resume", work)
+        return await self._writer.submit("resume", lambda c: suspending.resume(c, selection, now))
 
     async def resume_id(self, suspension_id: int, *, now: float) -> int | None:
         """End one suspension."""
-
-        def work(connection: sqlite3.Connection) -> int | None:
-            ended = connection.execute(
-                "DELETE FROM suspensions WHERE id = ? RETURNING kind, value", (suspension_id,)
-            ).fetchall()
-            return self._resumed(connection, ended, now) if ended else None
-
-        return await self._writer.submit("resume", work)
-
-    def _resumed(self, connection: sqlite3.Connection, ended: list[tuple[str, str]], now: float) -> int:
-        touched = 0
-        for selection in {Selection(Kind(kind), value) for kind, value in ended}:
-            touched += claims.count(connection, selection)
-            if selection.kind is Kind.MESSAGE:
-                claims.free_message(connection, selection, now)
-        return touched
+        return await self._writer.submit("resume", lambda c: suspending.resume_id(c, suspension_id, now))
 
     async def suspensions(self, now: float) -> list[Suspension]:
-        """The suspensions in force; those of messages that have run out end here."""
-
-        def work(connection: sqlite3.Connection) -> list[Suspension]:
-            over = connection.execute("DELETE FROM suspensions WHERE until <= ? RETURNING kind, value", (now,)).fetchall()
-            self._resumed(connection, over, now)
-            rows = connection.execute("SELECT id, kind, value, since, until, reason FROM suspensions ORDER BY id")
-            return [
-                Suspension(id=row[0], selection=Selection(Kind(row[1]), row[2]), since=row[3], until=row[4], reason=row[5])
-                for row in rows
-            ]
-
-        return await self._writer.submit("read suspensions", work)
+        """Read the suspensions in force; those whose time is over end here."""
+        return await self._writer.submit("read suspensions", lambda c: suspending.in_force(c, now))
 
     async def retry(self, selection: Selection, *, now: float) -> int:
         """Make queued recipients due now."""
@@ -470,10 +416,9 @@ def _connection(path: Path) -> sqlite3.Connection:
     """Connect; whoever may read the file may read mail, so it is its owner's alone (SQLite's side files follow it)."""
     if not path.exists():
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, stat.S_IRUSR | stat.S_IWUSR))
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=_BUSY_S, cached_statements=256)
+    connection = sqlite3.connect(
+        path, isolation_level=None, check_same_thread=False, timeout=_BUSY_S, cached_statements=256
+    )
     for pragma in ("journal_mode = WAL", "synchronous = FULL", "cache_size = -65536", "temp_store = MEMORY"):
         connection.execute(f"PRAGMA {pragma}")
     return connection
-
-
-__all__ = ["Role", "SqliteSpool", "State", "open_spool"]

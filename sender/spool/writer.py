@@ -35,7 +35,7 @@ class _Unit(Generic[T]):
 class Writer:
     """Owns the writing connection and its thread.
 
-    `before_commit` runs at the end of each transaction, `after_commit` and `after_rollback` behind it; all in the thread.
+    `before_commit` runs at the end of each transaction, `after_commit` or `after_rollback` behind it; in the thread.
     `on_commit(seconds, units)` is called in the event loop.
     """
 

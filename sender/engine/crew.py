@@ -1,0 +1,175 @@
+"""The sessions of a lane at work: each is one task that opens, serves, waits for work, and says QUIT.
+
+The crew does the I/O; what may be done, and what follows from what happened, the lane decides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Protocol
+
+from sender.core.errors import SpoolError
+from sender.smtp.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from typing import Any
+
+    from sender.core.window import Ticket
+    from sender.engine.contact import NoSession
+    from sender.engine.delivery import Delivery
+    from sender.engine.surroundings import Surroundings
+    from sender.smtp.session import Answer
+
+log = logging.getLogger(__name__)
+
+
+class Lead(Protocol):
+    """What a crew asks of its lane. The calls that tell whether a ticket has ended are about the window."""
+
+    name: str
+
+    async def contact(self) -> Session | NoSession:
+        """Open one session."""
+
+    def connected(self, ticket: Ticket) -> None:
+        """Hear that a session is open."""
+
+    def not_connected(self, failure: NoSession, ticket: Ticket) -> bool:
+        """Hear that a session was not opened; tell whether that ended its ticket."""
+
+    def next_delivery(self) -> Delivery | None:
+        """Give what a session shall do next, or None while there is nothing or nothing may be sent."""
+
+    def answered(
+        self, delivery: Delivery, session: Session, ticket: Ticket, answers: list[Answer], seconds: float
+    ) -> bool:
+        """Hear the answers to a delivery; tell whether they ended the session's ticket."""
+
+    def unreadable(self, delivery: Delivery, error: SpoolError) -> None:
+        """Hear that the content of a delivery could not be read."""
+
+    def goes_on(self, session: Session) -> bool:
+        """Tell whether a session shall do more."""
+
+    def idle_enough(self) -> bool:
+        """Tell whether a session that has been idle for its time shall end."""
+
+    def left(self, ticket: Ticket | None) -> None:
+        """Hear that a session has ended; with a ticket where the window does not know yet."""
+
+
+class Crew:
+    """The tasks of one lane. `tasks` are all that run, `dialing` those without a session yet."""
+
+    def __init__(self, lead: Lead, around: Surroundings) -> None:
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.stopping = False
+        self._lead = lead
+        self._around = around
+        self._dialing: set[asyncio.Task[None]] = set()
+        self._idle: list[asyncio.Future[bool]] = []  # True: there is work; False: go home
+
+    @property
+    def idle(self) -> int:
+        """Count the sessions that wait for work."""
+        return len(self._idle)
+
+    def hire(self, ticket: Ticket) -> None:
+        """Open one session more and let it work."""
+        self._dialing.add(self.spawn(self._work(ticket)))
+
+    def wake(self, most: int) -> None:
+        """Give work to idle sessions, to those first that went idle last: the others may end."""
+        for _ in range(min(most, len(self._idle))):
+            self._idle.pop().set_result(True)
+
+    async def drain(self) -> None:
+        """Let open transactions end and QUIT every session; who is only dialing is called off."""
+        self.stopping = True
+        while self._idle:
+            self._idle.pop().set_result(False)
+        for task in self._dialing:
+            task.cancel()
+        while self.tasks:
+            await asyncio.wait(self.tasks)
+
+    def abort(self) -> None:
+        """Cut every session off."""
+        self.stopping = True
+        for task in self.tasks:
+            task.cancel()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run a task of the lane; `drain` waits for it."""
+        task = asyncio.get_running_loop().create_task(work, name=self._lead.name)
+        self.tasks.add(task)
+        task.add_done_callback(self._finished)
+        return task
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self.tasks.discard(task)
+        self._dialing.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("%s: %r", self._lead.name, error, exc_info=error)
+
+    async def _work(self, ticket: Ticket) -> None:
+        session: Session | None = None
+        ended = False
+        cut_off = True
+        try:
+            opened = await self._lead.contact()
+            self._dialing.discard(asyncio.current_task())
+            if isinstance(opened, Session):
+                session = opened
+                self._lead.connected(ticket)
+                ended = await self._serve(session, ticket)
+            else:
+                ended = self._lead.not_connected(opened, ticket)
+            cut_off = False
+        finally:
+            if session is not None:
+                if cut_off:
+                    session.abort()
+                else:
+                    await session.quit()
+            self._lead.left(None if ended else ticket)
+
+    async def _serve(self, session: Session, ticket: Ticket) -> bool:
+        """Carry deliveries until the session is over; tell whether the window has ended its ticket already."""
+        clock, spool = self._around.clock, self._around.spool
+        while True:
+            delivery = self._lead.next_delivery()
+            if delivery is None:
+                if self.stopping or not await self._work_came():
+                    return False
+                continue
+            began_at = clock.steady()
+            try:
+                answers = await session.transact(delivery.outgoing(spool))
+            except SpoolError as error:
+                self._lead.unreadable(delivery, error)
+                return False
+            if self._lead.answered(delivery, session, ticket, answers, clock.steady() - began_at):
+                return True
+            if self.stopping or not self._lead.goes_on(session):
+                return False
+
+    async def _work_came(self) -> bool:
+        """Wait for work; False when it is time to end."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[bool] = loop.create_future()
+        self._idle.append(future)
+        timer = loop.call_later(self._around.settings.delivery.idle_timeout, self._idle_too_long, future)
+        try:
+            return await future
+        finally:
+            timer.cancel()
+            if future in self._idle:
+                self._idle.remove(future)
+
+    def _idle_too_long(self, future: asyncio.Future[bool]) -> None:
+        if future in self._idle:
+            self._idle.remove(future)
+            future.set_result(not self._lead.idle_enough())
