@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -31,7 +32,8 @@ _UNKNOWN_EVERY = 10  # of the mailboxes at choosy.test
 _SUBMITTERS = 8
 _RAISED_CAP, _RAISED_AFTER_S = 12, 4.0
 _LIMIT_S = 120.0
-_TOLD = 8
+_TOLD = 4  # changes of the window, first and last
+_PLAIN_WIDTH = 110
 
 
 def register(commands: Commands) -> None:
@@ -52,14 +54,14 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 async def _run(folder: Path, *, stay: bool) -> int:
-    console = Console()
+    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
     async with running() as sandbox:
         daemon = Daemon(_settings(folder, sandbox))
         await daemon.start()
         try:
             console.print("Receivers on loopback, looked up by MX:")
             for place in PLACES:
-                console.print(f"  {', '.join(place.domains)}: {place.text}", highlight=False)
+                console.print(f"  {', '.join(place.domains)}: {place.text}")
             began_at = time.monotonic()
             raising = asyncio.create_task(_raise_cap(sandbox, console))
             submitting = asyncio.create_task(_submit_all(daemon))
@@ -125,9 +127,7 @@ async def _raise_cap(sandbox: Sandbox, console: Console) -> None:
     receiver = sandbox.receivers["mx.capped.test"]
     receiver.behaviour = dataclasses.replace(receiver.behaviour, max_sessions=_RAISED_CAP)
     if not console.is_terminal:
-        console.print(
-            f"(mx.capped.test allows {_RAISED_CAP} connections from now on; the sender is not told)", highlight=False
-        )
+        console.print(f"(mx.capped.test allows {_RAISED_CAP} connections from now on; the sender is not told)")
 
 
 async def _watch(daemon: Daemon, console: Console, submitting: asyncio.Task[None]) -> bool:
@@ -144,7 +144,7 @@ async def _watch(daemon: Daemon, console: Console, submitting: asyncio.Task[None
             else:
                 windows = ", ".join(f"{lane['site']} {lane['window']}" for lane in lanes)
                 ended = totals.get("delivered", 0) + totals.get("bounced", 0)
-                console.print(f"{ended} of {totals.get('accepted', 0)} ended; windows: {windows}", highlight=False)
+                console.print(f"{ended} of {totals.get('accepted', 0)} ended; windows: {windows}")
             if submitting.done():
                 submitting.result()
                 if daemon.emptied.is_set():
@@ -170,17 +170,15 @@ async def _report(daemon: Daemon, sandbox: Sandbox, console: Console, seconds: f
         console.print(
             f"  {host}: {tally.messages} messages in {tally.sessions_opened} sessions, "
             f"at most {tally.sessions_peak} at once, {tally.sessions_refused} refused",
-            highlight=False,
         )
     capped = next(lane for lane in lanes if lane["site"] == "mx.capped.test")
-    console.print(f"\nHow the limit of {capped['name']} was found (`sender lane` shows this):", highlight=False)
-    for change in capped["history"][:_TOLD]:
+    console.print(f"\nHow the limit of {capped['name']} was found (`sender lane` shows this):")
+    history = capped["history"]
+    for number, change in enumerate(history):
+        if _TOLD <= number < len(history) - _TOLD:
+            if number == _TOLD:
+                console.print("            ...")
+            continue
         reply = f': "{change["reply"]}"' if change["reply"] else ""
-        console.print(
-            f"  {change['at'][11:19]}  {change['from']:>2} → {change['to']:<2}  {change['cause']}{reply}",
-            highlight=False,
-        )
-    if len(capped["history"]) > _TOLD:
-        last = capped["history"][-1]
-        console.print(f"  ... {len(capped['history']) - _TOLD} changes more, to {last['to']}", highlight=False)
+        console.print(f"  {change['at'][11:19]}  {change['from']:>2} → {change['to']:<2}  {change['cause']}{reply}")
     console.print(f"\n{totals.get('accepted', 0)} recipients, notices included, ended in {duration_text(seconds)}.")

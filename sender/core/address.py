@@ -5,15 +5,18 @@ An address that is rewritten on its way reaches a stranger, so nothing here repa
 
 from __future__ import annotations
 
+import ipaddress
 import re
 
 from sender.core.errors import AddressError
 
-_ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u0080-\U0010ffff]"
+# Beyond ASCII, all but C1 controls, line separators and surrogates: these no receiver could be sent.
+_BEYOND_ASCII = r"\u00a0-\u2027\u202a-\ud7ff\ue000-\U0010ffff"
+_ATEXT = rf"[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~\-{_BEYOND_ASCII}]"
 _DOT_STRING = re.compile(rf"{_ATEXT}+(?:\.{_ATEXT}+)*")
-_QUOTED_STRING = re.compile(r'"(?:[ !#-\[\]-~\u0080-\U0010ffff]|\\[ -~])*"')
+_QUOTED_STRING = re.compile(rf'"(?:[ !#-\[\]-~{_BEYOND_ASCII}]|\\[ -~])*"')
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
-_LITERAL = re.compile(r"\[(?:IPv6:)?[0-9A-Fa-f.:]+\]")
+_LITERAL = re.compile(r"\[(ipv6:)?([0-9a-f.:]+)\]", re.IGNORECASE)
 LOCAL_LIMIT, DOMAIN_LIMIT, PATH_LIMIT = 64, 253, 254
 
 
@@ -27,11 +30,11 @@ def split_mailbox(mailbox: str) -> tuple[str, str]:
         raise AddressError(mailbox, "must be local@domain")
     if not (_DOT_STRING.fullmatch(local) or _QUOTED_STRING.fullmatch(local)):
         raise AddressError(mailbox, "the part before @ must be a dot-string or a quoted string")
+    canonical_domain(domain)
     if len(local.encode()) > LOCAL_LIMIT:
         raise AddressError(mailbox, f"the part before @ must be at most {LOCAL_LIMIT} octets")
     if len(mailbox.encode()) > PATH_LIMIT:
         raise AddressError(mailbox, f"must be at most {PATH_LIMIT} octets")
-    canonical_domain(domain)
     return local, domain
 
 
@@ -41,8 +44,8 @@ def canonical_domain(domain: str) -> str:
     Address literals keep their brackets. Raises AddressError.
     """
     if domain.startswith("["):
-        if not _LITERAL.fullmatch(domain):
-            raise AddressError(domain, "must be an address literal such as [192.0.2.1]")
+        if not _is_literal(domain):
+            raise AddressError(domain, "must be an address literal such as [192.0.2.1] or [IPv6:2001:db8::1]")
         return domain.lower()
     lowered = domain.lower().removesuffix(".")
     if not lowered.isascii():
@@ -53,6 +56,16 @@ def canonical_domain(domain: str) -> str:
     if len(lowered) > DOMAIN_LIMIT or not all(map(_LABEL.fullmatch, lowered.split("."))):
         raise AddressError(domain, "must be a domain of labels with up to 63 letters, digits and hyphens")
     return lowered
+
+
+def _is_literal(domain: str) -> bool:
+    match = _LITERAL.fullmatch(domain)
+    if match is None:
+        return False
+    try:
+        return ipaddress.ip_address(match[2]).version == (6 if match[1] else 4)
+    except ValueError:
+        return False
 
 
 def domain_of(mailbox: str) -> str:

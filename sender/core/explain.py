@@ -57,27 +57,38 @@ def explain_lane(lane: Mapping[str, Any], now: float) -> list[str]:
         )
     ]
     history: Sequence[Mapping[str, Any]] = lane["history"]
-    if history:
-        last = history[-1]
-        sentences.append(
-            f"The window went from {last['from']} to {last['to']} {_ago(now - last['at'])} because {_cause(last)}."
-        )
-        lowered = [change for change in history[:-1] if change["to"] < change["from"]]
-        if lowered and last["to"] > last["from"]:
-            change = lowered[-1]
-            sentences.append(
-                f"It was last lowered {_ago(now - change['at'])}, from {change['from']} to {change['to']}, "
-                f"because {_cause(change)}."
-            )
-        if len(history) > 1:
-            steps = history[-_TOLD:]
-            path = " → ".join([str(steps[0]["from"]), *(str(change["to"]) for change in steps)])
-            sentences.append(f"Its last {_count(len(steps), 'change')}: {path}.")
-    else:
+    changes = [entry for entry in history if entry["to"] != entry["from"]]
+    if changes:
+        sentences += _changes(changes, now)
+    elif not history:
         sentences.append("It is at its starting value: nothing was refused yet.")
+    if history and history[-1]["to"] == history[-1]["from"]:
+        last = history[-1]
+        times = "" if last["times"] == 1 else f" {last['times']} times, the last time"
+        sentences.append(f"The limit of {last['to']} was confirmed{times} {_ago(now - last['at'])}: {_cause(last)}.")
     sentences.append(_state(lane, now))
     if lane.get("connect_failure"):
         sentences.append(f"The last attempt to connect ended so: {lane['connect_failure']}.")
+    return sentences
+
+
+def _changes(changes: Sequence[Mapping[str, Any]], now: float) -> list[str]:
+    """Say what moved the window last, what lowered it last, and the way it has gone."""
+    last = changes[-1]
+    sentences = [
+        f"The window went from {last['from']} to {last['to']} {_ago(now - last['at'])} because {_cause(last)}."
+    ]
+    lowered = [change for change in changes if change["to"] < change["from"]]
+    if lowered and lowered[-1] is not last:
+        change = lowered[-1]
+        sentences.append(
+            f"It was last lowered {_ago(now - change['at'])}, from {change['from']} to {change['to']}, "
+            f"because {_cause(change)}."
+        )
+    if len(changes) > 1:
+        steps = changes[-_TOLD:]
+        path = " → ".join([str(steps[0]["from"]), *(str(change["to"]) for change in steps)])
+        sentences.append(f"Its last {_count(len(steps), 'change')}: {path}.")
     return sentences
 
 

@@ -10,7 +10,7 @@ from sender.core.errors import SenderError
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford: no i, l, o, u
 _VALUES = {character: value for value, character in enumerate(_ALPHABET)}
 _EPOCH_MS = 1_577_836_800_000
-_WORDS = 13
+_WORDS, _BITS = 13, 63
 _PROCESS_BITS, _COUNT_BITS = 10, 12
 _SHIFT = _PROCESS_BITS + _COUNT_BITS
 
@@ -47,6 +47,8 @@ def id_number(text: str) -> int:
     number = 0
     for character in text.lower():
         number = number << 5 | _VALUES[character]
+    if number >> _BITS:
+        raise SenderError(f"{text!r} is no message id: must be at most {id_text((1 << _BITS) - 1)}")
     return number
 
 

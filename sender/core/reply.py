@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 
 _ENHANCED = re.compile(r"\s*([245]\.\d{1,3}\.\d{1,3})(?=\s|$|[:;,-])\s?")
-_LINE = re.compile(r"([2-5]\d\d)(?:[ -]|$)(.*)", re.DOTALL)
+_LINE = re.compile(r"([2-5][0-9]{2})(?:[ -]|$)(.*)", re.DOTALL)
 # C0 without tab and line feed, DEL, and C1: what could move a terminal's cursor or forge a log line.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 TEXT_LIMIT = 2048

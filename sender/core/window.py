@@ -58,7 +58,7 @@ class Obstacle(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One change of the limit."""
+    """One change of the limit, or, where it stays, a refusal that confirmed it."""
 
     at: float
     before: int
@@ -203,7 +203,10 @@ class Window:
         self._end(ticket)
         same_event = now - self._event_at <= ONE_EVENT_S
         if self.growing or self.in_use >= self.limit:
+            before = self.limit
             self._refused_at_limit(now, same_event=same_event)
+            if self.limit == before and not same_event:
+                self.changes.append(Change(now, before, before, Cause.REFUSED))  # a limit that is confirmed is news too
         elif same_event and self._edge:
             self._set(max(1, self.in_use), Cause.REFUSED, now)
         else:

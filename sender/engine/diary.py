@@ -17,7 +17,7 @@ _TAUGHT = frozenset({Cause.REFUSED, Cause.REFUSED_INSIDE, Cause.THROTTLED, Cause
 
 
 class Diary:
-    """Kept with the spool as JSON."""
+    """Kept with the spool as JSON. An entry whose `from` is its `to` is a refusal that confirmed the limit."""
 
     def __init__(self, entries: list[dict[str, Any]] | None = None) -> None:
         self._entries: deque[dict[str, Any]] = deque(entries or (), KEPT)
@@ -36,6 +36,8 @@ class Diary:
     def note(self, change: Change, clock: Clock) -> dict[str, Any]:
         """Write down a change of the window, and give the entry."""
         taught = change.cause in _TAUGHT
+        last = self._entries[-1] if self._entries else None
+        again = last is not None and change.before == change.after == last["from"] == last["to"]
         entry = {
             "at": clock.wall_at(change.at),
             "from": change.before,
@@ -43,7 +45,10 @@ class Diary:
             "cause": str(change.cause),
             "stage": str(self.stage or "") if taught else "",
             "reply": self.reply if taught else "",
+            "times": (last["times"] if again and last else 0) + 1,
         }
+        if again:
+            self._entries.pop()  # a limit that is confirmed again and again is one entry
         self._entries.append(entry)
         return entry
 

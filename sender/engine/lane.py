@@ -380,9 +380,10 @@ class Lane:
         """Write changes of the window into the diary, the events and the metrics."""
         for change in self.window.changes:
             entry = self.diary.note(change, self.around.clock)
-            self.metrics.window_changed(change.before, change.after, change.cause)
-            self.around.events.write([{"event": "window", "site": self.site, "source": self.source, **entry}])
             self.changed = True
+            if change.before != change.after:
+                self.metrics.window_changed(change.before, change.after, change.cause)
+                self.around.events.write([{"event": "window", "site": self.site, "source": self.source, **entry}])
         self.window.changes.clear()
 
     def _set_alarm(self, now: float) -> None:

@@ -175,6 +175,7 @@ def settle(connection: sqlite3.Connection, token: int, settlements: Sequence[Set
     ).rowcount
     if changed != len(settlements):
         raise FencedError("record outcomes", f"{len(settlements) - changed} claims belong to another process")
+    hold_suspended(connection)
     ended: dict[int, int] = {}
     for settlement in settlements:
         if settlement.state.ended:
@@ -197,7 +198,7 @@ def _end_messages(connection: sqlite3.Connection, ended: dict[int, int], now: fl
 
 
 def release(connection: sqlite3.Connection, token: int, ids: Sequence[int]) -> None:
-    """Put claimed recipients back into their queues unchanged."""
+    """Put claimed recipients back where they were: into their queues, or among the suspended."""
     changed = connection.execute(
         "UPDATE recipients SET state = 0, owner = NULL WHERE id IN (SELECT value FROM json_each(?))"
         " AND state = 1 AND owner = ?",
@@ -205,6 +206,7 @@ def release(connection: sqlite3.Connection, token: int, ids: Sequence[int]) -> N
     ).rowcount
     if changed != len(ids):
         raise FencedError("release", f"{len(ids) - changed} claims belong to another process")
+    hold_suspended(connection)
 
 
 def _where(selection: Selection) -> tuple[str, tuple[object, ...]]:
@@ -245,6 +247,22 @@ def hold_message(connection: sqlite3.Connection, selection: Selection) -> None:
     """Take a message's queued recipients out of their queues."""
     where, arguments = _where(selection)
     connection.execute(f"UPDATE recipients AS r SET state = 2 WHERE r.state = 0 AND {where}", arguments)  # noqa: S608
+
+
+def hold_suspended(connection: sqlite3.Connection) -> None:
+    """Take out what came back into its queue while its message is suspended."""
+    for (value,) in connection.execute(
+        "SELECT DISTINCT value FROM suspensions WHERE kind = ?", (Kind.MESSAGE,)
+    ).fetchall():
+        hold_message(connection, Selection(Kind.MESSAGE, value))
+
+
+def is_suspended(connection: sqlite3.Connection, selection: Selection) -> bool:
+    """Tell whether a suspension of exactly this selection stands."""
+    rows = connection.execute(
+        "SELECT 1 FROM suspensions WHERE kind = ? AND value = ?", (selection.kind, selection.value)
+    )
+    return rows.fetchone() is not None
 
 
 def free_message(connection: sqlite3.Connection, selection: Selection, now: float) -> None:

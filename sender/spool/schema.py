@@ -6,12 +6,13 @@ A spool that is newer than this program is refused.
 
 from __future__ import annotations
 
+import sqlite3
 from typing import TYPE_CHECKING
 
 from sender.core.errors import SpoolError
 
 if TYPE_CHECKING:
-    import sqlite3
+    from collections.abc import Iterator
 
 _FIRST = """
 CREATE TABLE owners (              -- a row for each start of a process on this spool
@@ -103,10 +104,32 @@ MIGRATIONS = (_FIRST,)
 
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring a spool forward to this version. Raises SpoolError for one from the future."""
+    applied = _version(connection)
+    if applied > len(MIGRATIONS):
+        raise SpoolError("open", f"schema version {applied} is newer than this program's {len(MIGRATIONS)}")
+    for number in range(applied, len(MIGRATIONS)):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            if _version(connection) == number:  # another process that opens it now may have been faster
+                for statement in _statements(MIGRATIONS[number]):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {number + 1}")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")
+
+
+def _version(connection: sqlite3.Connection) -> int:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version > len(MIGRATIONS):
-        raise SpoolError("open", f"schema version {version} is newer than this program's {len(MIGRATIONS)}")
-    for number in range(version, len(MIGRATIONS)):
-        # executescript would commit by itself: the script opens and ends the transaction.
-        script = f"BEGIN IMMEDIATE; {MIGRATIONS[number]} PRAGMA user_version = {number + 1}; COMMIT;"
-        connection.executescript(script)
+    return int(version)
+
+
+def _statements(script: str) -> Iterator[str]:
+    """Split a script: `executescript` would commit by itself."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""

@@ -76,6 +76,7 @@ class SqliteSpool:
         try:
             await asyncio.to_thread(self._connect, now)
         except BaseException:
+            self._reading.shutdown()
             self._free_lock()
             raise
         self._writer = Writer(
@@ -111,7 +112,7 @@ class SqliteSpool:
         if self.role is Role.DELIVERY:
             # This process is the only one that claims: what is claimed, nobody has any more.
             connection.execute("UPDATE recipients SET state = 0, owner = NULL, crashes = crashes + 1 WHERE state = 1")
-            connection.execute("DELETE FROM suspensions WHERE until <= ?", (now,))
+            claims.hold_suspended(connection)
             connection.execute("DELETE FROM queues WHERE id NOT IN (SELECT DISTINCT queue_id FROM recipients)")
             connection.execute(
                 "DELETE FROM blocks WHERE message_id < ? AND message_id NOT IN (SELECT id FROM messages)",
@@ -169,6 +170,8 @@ class SqliteSpool:
 
     def _after_commit(self) -> None:
         self._totals.clear()
+        if self.role is not Role.DELIVERY:
+            self._queue_ids.clear()  # a delivering process that starts forgets empty queues
         if not self._accepted:
             return
         self._accepted = False

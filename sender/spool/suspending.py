@@ -62,6 +62,6 @@ def _resumed(connection: sqlite3.Connection, ended: list[tuple[str, str]], now: 
     touched = 0
     for selection in {Selection(Kind(kind), value) for kind, value in ended}:
         touched += claims.count(connection, selection)
-        if selection.kind is Kind.MESSAGE:
+        if selection.kind is Kind.MESSAGE and not claims.is_suspended(connection, selection):
             claims.free_message(connection, selection, now)
     return touched

@@ -8,6 +8,7 @@ again without the others, so that it alone is refused.
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 import threading
 import time
@@ -19,6 +20,7 @@ from sender.core.errors import SpoolError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 _BATCH = 2000  # units in one commit at most
 
@@ -123,7 +125,11 @@ class Writer:
             for unit in units:
                 unit.error = error
             return True
-        self._after_commit()
+        try:
+            self._after_commit()
+        except Exception:
+            # What was committed stays committed, and the thread goes on for those who come next.
+            log.exception("spool: telling of a commit failed")
         return False
 
     def _answer(self, units: list[_Unit[Any]], seconds: float) -> None:
