@@ -96,6 +96,8 @@ class Daemon:
             if delivers:
                 await self._prepare_delivery()
                 assert self.dispatcher is not None  # noqa: S101 - tells the type checker
+                if not await self.spool.stopped_cleanly():
+                    log.warning("the last delivering process did not stop cleanly; limits begin lower")
                 self.spool.on_arrivals = self._arrived
                 self.dispatcher.start(await self.spool.queues())
             if accepts:
@@ -161,7 +163,7 @@ class Daemon:
             next_due=dispatcher.next_due,
         )
         self.control = Control(dispatcher, around)
-        await dispatcher.prepare(around, clean=await self.spool.stopped_cleanly())
+        await dispatcher.prepare(around)
 
     async def _start_http(self) -> None:
         host, port = split_endpoint(self.settings.http.listen)

@@ -123,7 +123,7 @@ class Control:
         """Find the lane that serves a queue: the one that served it last, or the one of its site."""
         queue = self._dispatcher.queues.get(row.get("id") or row.get("queue_id") or 0)
         if queue is not None and queue.lane is not None:
-            return queue.lane
+            return self._dispatcher.lanes.get(queue.lane.name)  # it may have gone to sleep
         return self._dispatcher.lanes.get(f"default/{row['site']}")
 
     # acting

@@ -46,8 +46,7 @@ class Dispatcher:
         self.suspensions: list[Suspension] = []
         self.around: Surroundings  # set by `start`
         self._on_empty = on_empty
-        self._memory: dict[str, tuple[float, dict[str, Any]]] = {}
-        self._clean = True
+        self._memory: dict[str, dict[str, Any]] = {}
         self._due: list[tuple[float, int]] = []  # heap of (instant, queue); what is outdated is passed over
         self._sites: dict[str, str] = {}
         self._changed = asyncio.Event()
@@ -55,11 +54,10 @@ class Dispatcher:
         self._lookups = asyncio.Semaphore(_LOOKUPS)
         self._stopping = False
 
-    async def prepare(self, around: Surroundings, *, clean: bool) -> None:
+    async def prepare(self, around: Surroundings) -> None:
         """Take in what was learned and what is suspended. Commands that find no daemon go no further."""
         self.around = around
-        self._clean = clean
-        self._memory = await around.spool.lanes()
+        self._memory = {name: memory for name, (_, memory) in (await around.spool.lanes()).items()}
         await self.reload_suspensions()
 
     def start(self, rows: Iterable[QueueRow]) -> None:
@@ -71,7 +69,7 @@ class Dispatcher:
     @property
     def remembered(self) -> dict[str, dict[str, Any]]:
         """What lanes have learned that no mail has needed since the start."""
-        return {name: memory for name, (_, memory) in self._memory.items() if name not in self.lanes}
+        return {name: memory for name, memory in self._memory.items() if name not in self.lanes}
 
     @property
     def queued(self) -> int:
@@ -243,10 +241,8 @@ class Dispatcher:
         name = f"{source}/{site}"
         lane = self.lanes.get(name)
         if lane is None:
-            _, memory = self._memory.get(name, (0.0, None))
-            lane = Lane(
-                source=source, site=site, route=route, tls=tls, around=self.around, memory=memory, clean=self._clean
-            )
+            memory = self._memory.get(name)
+            lane = Lane(source=source, site=site, route=route, tls=tls, around=self.around, memory=memory)
             self.lanes[name] = lane
             lane.suspend(suspended=self._lane_suspended(lane))
         lane.route = route
@@ -395,11 +391,15 @@ class Dispatcher:
             lane.crew.abort()
 
     def memory(self, *, clean: bool, everything: bool) -> dict[str, dict[str, Any]]:
-        """Give what lanes have learned since it was last asked for."""
+        """Give what lanes have learned since it was last asked for; lanes that sleep are remembered and dropped."""
+        now = self.around.clock.steady()
+        asleep: dict[str, dict[str, Any]] = {}
+        for name in [name for name, lane in self.lanes.items() if not lane.changed and lane.asleep(now)]:
+            self._memory[name] = asleep[name] = self.lanes.pop(name).memory(clean=True)
         learned = {name: lane for name, lane in self.lanes.items() if lane.changed or everything}
         for lane in learned.values():
             lane.changed = False
-        return {name: lane.memory(clean=clean) for name, lane in learned.items()}
+        return asleep | {name: lane.memory(clean=clean) for name, lane in learned.items()}
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _LOCAL_PAUSE_S = 1.0
+_ASLEEP_S = 300.0
 _HELD_BY_RECEIVER = frozenset({"hold", "retry", "pace", "window", "connect_failed"})
 
 
@@ -48,7 +49,6 @@ class Lane:
         tls: Tls,
         around: Surroundings,
         memory: dict[str, Any] | None,
-        clean: bool,
     ) -> None:
         settings, now = around.settings, around.clock.steady()
         self.source = source
@@ -66,7 +66,7 @@ class Lane:
             ceiling=self._configured_ceiling(),
             now=now,
             rng=around.rng,
-            remembered=self._remembered(memory, clean=clean),
+            remembered=self._remembered(memory),
         )
         self.pace = Pace(now, (memory or {}).get("per_second"))
         self.delivered, self.deferrals = PerMinute(), PerMinute()
@@ -74,6 +74,7 @@ class Lane:
         self.blocked_by = ""
         self.connect_failure = ""  # why there is no connection, while there is none
         self.suspended = False
+        self._active_at = now
         self._blocked_since = now
         self._dial_at = now
         self._backoff_s = settings.delivery.connect_backoff
@@ -108,13 +109,20 @@ class Lane:
             times.append(self.window.next_try_at)
         return min((at for at in times if at > now), default=None)
 
+    def asleep(self, now: float) -> bool:
+        """Tell whether nothing has happened here for a while, so that its memory alone need be kept."""
+        if self.crew.tasks or self.stock.waiting or self.stock.turns or self.suspended:
+            self._active_at = now
+        return now - self._active_at > _ASLEEP_S and now >= self._dial_at and now >= self.window.hold_until
+
     def memory(self, *, clean: bool) -> dict[str, Any]:
-        """Give what the lane has learned."""
+        """Give what the lane has learned. `clean`: every session has said QUIT, so no receiver counts one any more."""
         remembered = self.window.remember(self.around.clock.wall(), clean=clean)
         return {
             "limit": remembered.limit,
             "rest_s": remembered.rest_s,
             "at": remembered.at,
+            "clean": remembered.clean,
             "per_second": self.pace.per_second,
             "messages_per_session": self.messages_per_session,
             "history": self.diary.entries(),
@@ -440,9 +448,9 @@ class Lane:
             ceiling = min(ceiling, max(1, int(here.cap * settings.window.headroom)))
         return ceiling
 
-    def _remembered(self, memory: dict[str, Any] | None, *, clean: bool) -> Remembered | None:
+    def _remembered(self, memory: dict[str, Any] | None) -> Remembered | None:
         if not memory:
             return None
         clock = self.around.clock
         age_s = max(0.0, clock.wall() - memory["at"])
-        return Remembered(memory["limit"], memory["rest_s"], clock.steady() - age_s, clean)
+        return Remembered(memory["limit"], memory["rest_s"], clock.steady() - age_s, memory["clean"])

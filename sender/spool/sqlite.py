@@ -101,8 +101,17 @@ class SqliteSpool:
 
     def _connect(self, now: float) -> None:
         self._connection = _connection(self.path)
-        schema.migrate(self._connection)
-        connection = self._connection
+        try:
+            self._begin(self._connection, now)
+            self._reader = _connection(self.path)
+        except BaseException:
+            self._connection.close()
+            raise
+        self._reader.execute("PRAGMA query_only = ON")
+
+    def _begin(self, connection: sqlite3.Connection, now: float) -> None:
+        """Take a token, and put right what the processes before left."""
+        schema.migrate(connection)
         connection.execute("BEGIN IMMEDIATE")
         cursor = connection.execute(
             "INSERT INTO owners (role, host, pid, started_at) VALUES (?, ?, ?, ?)",
@@ -122,8 +131,6 @@ class SqliteSpool:
         (self._last_seen,) = connection.execute("SELECT coalesce(max(id), 0) FROM recipients").fetchone()
         connection.execute("COMMIT")
         self.ids = MessageIds(self.token, after=last_id or 0)
-        self._reader = _connection(self.path)
-        self._reader.execute("PRAGMA query_only = ON")
 
     async def close(self, *, clean: bool) -> None:
         """Finish what was asked, record how this process stopped, and let go of the file."""
