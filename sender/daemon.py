@@ -159,7 +159,6 @@ class Daemon:
             clock=clock,
             rng=self._rng,
             budget=Budget(settings.delivery.max_sessions),
-            suspended=dispatcher.suspended,
             next_due=dispatcher.next_due,
         )
         self.control = Control(dispatcher, around)

@@ -120,10 +120,10 @@ class Window:
 
     def _restore(self, remembered: Remembered, now: float) -> None:
         faded = min(1.0, max(0.0, (now - remembered.at) / FADE_S))
-        limit = remembered.limit + (self._start - remembered.limit) * faded
+        limit = round(remembered.limit + (self._start - remembered.limit) * faded)
         if not remembered.clean:
-            limit = min(limit, remembered.limit * UNCLEAN_SHARE)
-        self._set(max(1, min(int(limit), self.ceiling)), Cause.REMEMBERED, now)
+            limit = min(limit, int(remembered.limit * UNCLEAN_SHARE))
+        self._set(max(1, min(limit, self.ceiling)), Cause.REMEMBERED, now)
         self.rest_s = remembered.rest_s * (1 - faded)
         self.growing = faded >= 1.0 and remembered.clean
         self.probe_at = now + self._jittered(self.wait_s)

@@ -122,8 +122,8 @@ class Control:
     def _lane_of(self, row: Row) -> Lane | None:
         """Find the lane that serves a queue: the one that served it last, or the one of its site."""
         queue = self._dispatcher.queues.get(row.get("id") or row.get("queue_id") or 0)
-        if queue is not None and queue.lane is not None:
-            return self._dispatcher.lanes.get(queue.lane.name)  # it may have gone to sleep
+        if queue is not None and queue.lane:
+            return self._dispatcher.lanes.get(queue.lane)  # it may have gone to sleep
         return self._dispatcher.lanes.get(f"default/{row['site']}")
 
     # acting
@@ -165,7 +165,7 @@ class Control:
         if selection.kind is Kind.SOURCE:
             touched = 0
             for queue in list(self._dispatcher.queues.values()):
-                if queue.lane is not None and queue.lane.source == selection.value:
+                if queue.lane.partition("/")[0] == selection.value:
                     by_domain = Selection(Kind.DOMAIN, queue.domain)
                     touched += await self._spool.retry(by_domain, now=self._clock.wall())
         else:
@@ -195,7 +195,7 @@ class Control:
 
     def _queued_for_source(self, source: str) -> int:
         queues = self._dispatcher.queues.values()
-        return sum(queue.queued for queue in queues if queue.lane is not None and queue.lane.source == source)
+        return sum(queue.queued for queue in queues if queue.lane.partition("/")[0] == source)
 
     def _tell(self, event: str, selection: Selection, reason: str) -> None:
         self._around.events.write(

@@ -133,8 +133,8 @@ class Dispatcher:
     def _note_due(self, queue: Queue, at: float) -> None:
         queue.due_at = min(queue.due_at, at)
         if queue.due_at == _NEVER or queue.turning or queue.routing:
-            if queue.turning and queue.lane is not None:
-                queue.lane.pump()
+            if queue.turning:
+                self.lanes[queue.lane].pump()
             return
         heapq.heappush(self._due, (queue.due_at, queue.id))
         if self._due[0][1] == queue.id:
@@ -289,7 +289,7 @@ class Dispatcher:
         """Tell whether an operator holds this queue's mail."""
         if not self.suspensions:
             return False
-        site, source = self._sites.get(queue.domain), queue.lane.source if queue.lane else None
+        site, source = self._sites.get(queue.domain), queue.lane.partition("/")[0]
         return any(
             suspension.selection.covers(domain=queue.domain, site=site, source=source, stream=queue.stream)
             for suspension in self.suspensions

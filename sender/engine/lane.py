@@ -10,6 +10,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
+from sender.core.backoff import Backoff
 from sender.core.errors import SpoolError
 from sender.core.outcome import Outcome, Reason
 from sender.core.pace import Pace
@@ -76,8 +77,9 @@ class Lane:
         self.suspended = False
         self._active_at = now
         self._blocked_since = now
-        self._dial_at = now
-        self._backoff_s = settings.delivery.connect_backoff
+        self.dialing = Backoff(
+            now, first_s=settings.delivery.connect_backoff, most_s=settings.delivery.connect_backoff_max
+        )
         self._timer: asyncio.TimerHandle | None = None
         self._caller = Caller(
             source_address=settings.sources[source].address,
@@ -104,7 +106,7 @@ class Lane:
     def next_change_at(self) -> float | None:
         """The instant (steady clock) at which a lane that is held back goes on by itself."""
         now = self.around.clock.steady()
-        times = [self.window.hold_until, self.window.retry_at, self._dial_at, self.pace.stopped_until]
+        times = [self.window.hold_until, self.window.retry_at, self.dialing.until, self.pace.stopped_until]
         if self.window.in_use >= self.window.limit and not self.window.growing:
             times.append(self.window.next_try_at)
         return min((at for at in times if at > now), default=None)
@@ -113,7 +115,7 @@ class Lane:
         """Tell whether nothing has happened here for a while, so that its memory alone need be kept."""
         if self.crew.tasks or self.stock.waiting or self.stock.turns or self.suspended:
             self._active_at = now
-        return now - self._active_at > _ASLEEP_S and now >= self._dial_at and now >= self.window.hold_until
+        return now - self._active_at > _ASLEEP_S and now >= self.dialing.until and now >= self.window.hold_until
 
     def memory(self, *, clean: bool) -> dict[str, Any]:
         """Give what the lane has learned. `clean`: every session has said QUIT, so no receiver counts one any more."""
@@ -132,7 +134,7 @@ class Lane:
 
     def offer(self, queue: Queue) -> None:
         """Take a queue that is due into the turns."""
-        queue.lane, queue.turning = self, True
+        queue.lane, queue.turning = self.name, True
         if override := self.around.settings.destination(queue.domain).max_window:
             self.window.ceiling = min(self.window.ceiling, override)
         self.stock.turns.add(queue)
@@ -162,13 +164,14 @@ class Lane:
 
     def try_now(self) -> None:
         """Forget that a connection failed: an operator says that it works again."""
-        self._dial_at = self.around.clock.steady()
-        self._backoff_s = self.around.settings.delivery.connect_backoff
+        self.dialing.forget(self.around.clock.steady())
 
     def reconfigure(self) -> None:
         """Take the limits of a configuration that was reloaded; what was learned stays within them."""
         self.window.ceiling = self._configured_ceiling()
         self.messages_per_session, self.max_recipients = self._configured_sizes()
+        delivery = self.around.settings.delivery
+        self.dialing.first_s, self.dialing.most_s = delivery.connect_backoff, delivery.connect_backoff_max
         self.pump()
 
     async def drain(self) -> None:
@@ -191,8 +194,8 @@ class Lane:
 
     def _obstacle(self, now: float) -> tuple[str, float | None] | None:
         """Tell what forbids another session, and until when (None: until something happens)."""
-        if now < self._dial_at:
-            return "connect_failed", self._dial_at
+        if now < self.dialing.until:
+            return "connect_failed", self.dialing.until
         return self.window.obstacle(now)
 
     def _claim_more(self, now: float) -> None:
@@ -207,7 +210,7 @@ class Lane:
             await self.stock.claim(queues, max_recipients=self.max_recipients)
         except SpoolError as error:
             log.error("%s: %s", self.name, error)  # noqa: TRY400 - tried again in a moment
-            self._dial_at = self.around.clock.steady() + _LOCAL_PAUSE_S
+            self.dialing.pause(self.around.clock.steady(), _LOCAL_PAUSE_S)
         if self.crew.stopping or self.suspended:
             self.let_go()
         self.pump()
@@ -263,7 +266,7 @@ class Lane:
         self.window.taken(ticket)
         self.metrics.opened()
         self.connect_failure = ""
-        self._backoff_s = self.around.settings.delivery.connect_backoff
+        self.dialing.succeeded()
 
     def not_connected(self, failure: NoSession, ticket: Ticket) -> bool:
         """Draw the consequences of a session that was not opened."""
@@ -273,7 +276,7 @@ class Lane:
         self.diary.heard(failure.stage, failure.text)
         if failure.local:
             log.error("%s: %s", self.name, failure.text)
-            self._dial_at = now + _LOCAL_PAUSE_S
+            self.dialing.pause(now, _LOCAL_PAUSE_S)
             return False
         if failure.verdict.throttles or self.window.proven > 0:
             # Others are open and this one is not: that is a limit, whatever it calls itself.
@@ -284,8 +287,7 @@ class Lane:
         if reason is Reason.REPUTATION:
             self.window.blocked(now, failure.verdict.retry_after_s)
         self.connect_failure = failure.text
-        self._dial_at = now + self._backoff_s * self.around.rng.uniform(0.8, 1.2)
-        self._backoff_s = min(self._backoff_s * 2, self.around.settings.delivery.connect_backoff_max)
+        self.dialing.failed(now, self.around.rng)
         self._fail_stock(failure)
         return False
 
@@ -311,7 +313,7 @@ class Lane:
         """Let a message wait whose content cannot be read: the receiver has nothing to do with it."""
         log.error("%s: %s", self.name, error)
         self.crew.spawn(self.stock.give_back([delivery]))
-        self._dial_at = self.around.clock.steady() + _LOCAL_PAUSE_S
+        self.dialing.pause(self.around.clock.steady(), _LOCAL_PAUSE_S)
 
     def answered(
         self, delivery: Delivery, session: Session, ticket: Ticket, answers: list[Answer], seconds: float

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from sender.engine.lane import Lane
 
 
 @dataclass(slots=True, eq=False)
@@ -20,6 +16,6 @@ class Queue:
     due_at: float  # of the first unclaimed recipient (wall clock); infinity where nothing is left
     queued: int  # recipients queued and claimed, as far as this process knows
     arrivals: int = 0  # grows when recipients come or come back: a claim that ran meanwhile may not have seen them
-    lane: Lane | None = None
+    lane: str = ""  # the name of the lane that served it last
     turning: bool = False  # the lane serves it, or is claiming from it
     routing: bool = False  # its way is being looked up

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 
     from sender.clock import Clock
     from sender.engine.committer import Committer
-    from sender.engine.queue import Queue
     from sender.engine.settling import Settler
     from sender.observe.events import Events
     from sender.observe.metrics import Metrics
@@ -59,5 +58,4 @@ class Surroundings:
     clock: Clock
     rng: Random
     budget: Budget
-    suspended: Callable[[Queue], bool]
     next_due: Callable[[int, float | None, bool], None]  # queue, its next due instant, whether that is all there is

@@ -1,13 +1,12 @@
-"""Where submissions come in: the sockets, who is trusted, and how many may come at once."""
+"""Where submissions come in: the sockets of `[smtp] listen`."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
-import ssl
 from typing import TYPE_CHECKING
 
+from sender.intake.admission import Admission
 from sender.intake.smtp import Submission
 from sender.settings import split_endpoint
 
@@ -15,37 +14,24 @@ if TYPE_CHECKING:
     from sender.intake.acceptance import Acceptance
     from sender.intake.users import Users
 
+_BACKLOG = 512
+
 
 class Listener:
-    """Listens on all addresses of `[smtp] listen`."""
+    """Listens on all addresses; `close` lets the transactions that have begun end."""
 
     def __init__(self, acceptance: Acceptance, users: Users | None) -> None:
-        smtp = acceptance.settings.smtp
         self.acceptance = acceptance
-        self.users = users
-        self.networks = [ipaddress.ip_network(network) for network in smtp.relay_networks]
-        self.tls = self._context()
-        self.closing = False
-        self.sessions: dict[Submission, str] = {}
+        self._admission = Admission(acceptance, users)
         self._servers: list[asyncio.Server] = []
-        self._empty = asyncio.Event()  # when it is closing: no connection is left
-
-    def _context(self) -> ssl.SSLContext | None:
-        smtp = self.acceptance.settings.smtp
-        if not smtp.tls_cert:
-            return None
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(
-            self.acceptance.settings.path(smtp.tls_cert), self.acceptance.settings.path(smtp.tls_key)
-        )
-        return context
 
     async def start(self) -> None:
         """Listen. Raises OSError."""
         loop = asyncio.get_running_loop()
         for endpoint in self.acceptance.settings.smtp.listen:
             host, port = split_endpoint(endpoint)
-            self._servers.append(await loop.create_server(lambda: Submission(self), host, port, backlog=512))
+            server = await loop.create_server(lambda: Submission(self._admission), host, port, backlog=_BACKLOG)
+            self._servers.append(server)
 
     @property
     def ports(self) -> list[int]:
@@ -54,38 +40,9 @@ class Listener:
 
     async def close(self, grace_s: float) -> None:
         """Take no more; let transactions that have begun end, for at most `grace_s` seconds."""
-        self.closing = True
         for server in self._servers:
             server.close()
-        for session in list(self.sessions):
-            session.leave()
-        self.forget(None)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace_s):
-                await self._empty.wait()
-        for session in list(self.sessions):
-            session.cut_off()
-
-    def forget(self, session: Submission | None) -> None:
-        """Hear that a connection has ended."""
-        if session is not None:
-            self.sessions.pop(session, None)
-        if self.closing and not self.sessions:
-            self._empty.set()
-
-    def full_for(self, address: str) -> bool:
-        """Tell whether one more connection from an address is too many."""
-        smtp = self.acceptance.settings.smtp
-        if len(self.sessions) >= smtp.max_connections:
-            return True
-        return sum(other == address for other in self.sessions.values()) >= smtp.max_connections_per_address
-
-    def trusts(self, address: str) -> bool:
-        """Tell whether an address may relay without AUTH."""
-        try:
-            parsed = ipaddress.ip_address(address.partition("%")[0])
-        except ValueError:
-            return False
-        if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
-            parsed = parsed.ipv4_mapped
-        return any(parsed in network for network in self.networks)
+                await self._admission.close()
+        self._admission.cut_off()

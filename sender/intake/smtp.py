@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from aiosmtpd.smtp import Envelope, Session
 
     from sender.intake.acceptance import Draft
-    from sender.intake.listener import Listener
+    from sender.intake.admission import Admission
 
 log = logging.getLogger(__name__)
 _LISTENER = "smtp"
@@ -43,9 +43,6 @@ _END = b"\r\n.\r\n"
 
 class _Hooks:
     """What aiosmtpd asks of a handler."""
-
-    def __init__(self, listener: Listener) -> None:
-        self._listener = listener
 
     async def handle_exception(self, error: Exception) -> str:
         """Answer for a fault of ours: the client keeps its message, the log gets the cause."""
@@ -94,13 +91,13 @@ class Submission(SMTP):
     _reader: Any  # asyncio's StreamReader, whose buffer it does not show
     _tls_protocol: Any  # true under TLS
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, admission: Admission) -> None:
         # aiosmtpd shares this among all connections and changes it in each.
         self.command_size_limits = collections.defaultdict(lambda: _COMMAND_LIMIT)
         self.command_size_limit = _COMMAND_LIMIT
-        settings = listener.acceptance.settings
-        self._listener = listener
-        self._acceptance = listener.acceptance
+        settings = admission.acceptance.settings
+        self._admission = admission
+        self._acceptance = admission.acceptance
         self._mail_from: str | None = None
         self._rcpt_tos: list[str] = []
         self._smtputf8 = False
@@ -108,14 +105,14 @@ class Submission(SMTP):
         self._in_transaction = False
         self._draft: Draft | None = None
         super().__init__(
-            _Hooks(listener),
+            _Hooks(),
             data_size_limit=settings.smtp.max_message_size,
             enable_SMTPUTF8=True,
             hostname=settings.hostname,
             ident="ESMTP",
-            tls_context=listener.tls,
+            tls_context=admission.tls,
             timeout=settings.smtp.command_timeout,
-            auth_exclude_mechanism=() if listener.users else ("LOGIN", "PLAIN"),
+            auth_exclude_mechanism=() if admission.users else ("LOGIN", "PLAIN"),
             loop=asyncio.get_running_loop(),
         )
 
@@ -125,19 +122,17 @@ class Submission(SMTP):
         """Begin, unless there are too many connections."""
         peername = transport.get_extra_info("peername")
         self._address = str(peername[0]) if peername else ""
-        if self._listener.closing or self._listener.full_for(self._address):
+        self._refused = not self._admission.enter(self, self._address)
+        if self._refused:
             assert isinstance(transport, asyncio.Transport)  # noqa: S101 - tells the type checker
             transport.write(b"421 4.7.0 Too many connections, try again later\r\n")
             transport.close()
-            self._refused = True
             return
-        self._refused = False
-        self._listener.sessions[self] = self._address
         super().connection_made(transport)
 
     def connection_lost(self, error: Exception | None) -> None:
         """End; a commit that is under way goes on by itself."""
-        self._listener.forget(self)
+        self._admission.exit(self)
         if not self._refused:
             super().connection_lost(error)
 
@@ -183,7 +178,7 @@ class Submission(SMTP):
         offered = [f"SIZE {self.data_size_limit}", "8BITMIME", "SMTPUTF8", "PIPELINING", "ENHANCEDSTATUSCODES"]
         if self.tls_context and not self._tls_protocol:
             offered.append("STARTTLS")
-        if self._tls_protocol and self._listener.users:
+        if self._tls_protocol and self._admission.users:
             offered.append("AUTH PLAIN LOGIN")
         lines = [self.hostname, *offered]
         return [f"250-{line}" for line in lines[:-1]] + [f"250 {lines[-1]}"]
@@ -212,7 +207,7 @@ class Submission(SMTP):
     @syntax("AUTH <mechanism>")
     async def smtp_AUTH(self, arg: str) -> None:  # noqa: N802 - aiosmtpd's name
         """RFC 4954: only under TLS, and not for ever."""
-        if not self._listener.users:
+        if not self._admission.users:
             await self.push("503 5.5.1 AUTH is not available")
             return
         mechanism, _, rest = (arg or "").partition(" ")
@@ -238,7 +233,7 @@ class Submission(SMTP):
 
     async def check(self, name: bytes, password: bytes) -> AuthResult:
         """Check name and password."""
-        users = self._listener.users
+        users = self._admission.users
         try:
             right = users is not None and await users.check(name.decode(), password.decode())
         except UnicodeDecodeError:
@@ -267,9 +262,9 @@ class Submission(SMTP):
     def _may_begin(self) -> None:
         if self._mail_from is not None:
             raise RefusedCommandError("503 5.5.1 A transaction has begun already")
-        if self._listener.trusts(self._address) or self.session.authenticated:
+        if self._admission.trusts(self._address) or self.session.authenticated:
             return
-        if self._listener.users is not None:
+        if self._admission.users is not None:
             raise RefusedCommandError("530 5.7.0 Authentication required", "relay_denied")
         raise RefusedCommandError("554 5.7.1 Relaying is not allowed for you", "relay_denied")
 
@@ -309,7 +304,7 @@ class Submission(SMTP):
             finally:
                 self._in_transaction = False
                 self._set_rset_state()
-                if self._listener.closing:
+                if self._admission.closing:
                     self.leave()
 
     async def _take_content(self, mail_from: str) -> str:
