@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 HEADERS_LIMIT = 64 * 1024
 _WRAP = 76
+_LONGEST_WORD = 3 * _WRAP  # characters: in UTF-8, with what stands before it, still within the 998 octets of a line
 
 
 class Action(StrEnum):
@@ -75,7 +76,8 @@ def compose(notice: Notice) -> bytes:
     boundary = f"=_{notice.message_id}"
     failed = notice.action is Action.FAILED
     subject = "Undelivered mail returned to sender" if failed else "Delayed mail (still being retried)"
-    utf8 = not notice.headers.isascii() or not all(failure.rcpt_to.isascii() for failure in notice.failures)
+    said = all(failure.rcpt_to.isascii() and failure.diagnostic.isascii() for failure in notice.failures)
+    utf8 = not (said and notice.headers.isascii())
     headers_type = "message/global-headers" if utf8 else "text/rfc822-headers"
     status_type = "message/global-delivery-status" if utf8 else "message/delivery-status"
     encoding = "Content-Transfer-Encoding: 8bit\r\n" if utf8 else ""
@@ -144,9 +146,10 @@ def _wrapped(text: str) -> list[str]:
     """Break a text at spaces; a word that is too long is cut, so that no line exceeds what mail allows."""
     lines, line = [], ""
     for word in text.split():
-        while len(word) > 10 * _WRAP:
-            lines.append(word[: 10 * _WRAP])
-            word = word[10 * _WRAP :]  # noqa: PLW2901
+        while len(word) > _LONGEST_WORD:
+            if line:
+                lines.append(line)
+            line, word = word[:_LONGEST_WORD], word[_LONGEST_WORD:]  # noqa: PLW2901
         if line and len(line) + 1 + len(word) > _WRAP:
             lines.append(line)
             line = word

@@ -103,7 +103,7 @@ def _state(lane: Mapping[str, Any], now: float) -> str:
             return "It opens one session after another while mail waits, until one is refused."
         debt = lane["probe_debt"]
         paid = (
-            f", once {_count(debt, 'more delivery', 'more deliveries')} have paid for the last refused try"
+            f", once {_count(debt, 'more delivery has', 'more deliveries have')} paid for the last refused try"
             if debt > 0
             else ""
         )
@@ -142,7 +142,7 @@ def _lane_wait(lane: Mapping[str, Any] | None, now: float) -> str:
         text += f" and {lane['delivered_per_minute']} delivered per minute, so within {duration_text(60 * minutes)}"
     if lane["blocked_by"]:
         at = lane["next_change_at"]
-        coming = f", until {_in(at - now)}" if at is not None else ""
+        coming = f", and goes on {_in(at - now)}" if at is not None else ""
         text += f"; it waits because {_BLOCKS.get(lane['blocked_by'], lane['blocked_by'])}{coming}"
     return text
 

@@ -20,6 +20,7 @@ from sender.engine.contact import Caller, NoSession, contact
 from sender.engine.crew import Crew
 from sender.engine.delivery import Delivery, Judgement, in_order, judge
 from sender.engine.diary import Diary
+from sender.engine.limits import configured
 from sender.engine.settling import Result, Way
 from sender.engine.stock import Stock
 from sender.observe.metrics import LaneMetrics
@@ -61,10 +62,11 @@ class Lane:
         self.diary = Diary.restored(memory)
         self.stock = Stock(site, around)
         self.crew = Crew(self, around)
-        self.messages_per_session, self.max_recipients = self._configured_sizes()
+        limits = configured(settings, site)
+        self.messages_per_session, self.max_recipients = limits.messages_per_session, limits.max_recipients
         self.window = Window(
             start=settings.window.start,
-            ceiling=self._configured_ceiling(),
+            ceiling=limits.ceiling,
             now=now,
             rng=around.rng,
             remembered=self._remembered(memory),
@@ -168,8 +170,9 @@ class Lane:
 
     def reconfigure(self) -> None:
         """Take the limits of a configuration that was reloaded; what was learned stays within them."""
-        self.window.ceiling = self._configured_ceiling()
-        self.messages_per_session, self.max_recipients = self._configured_sizes()
+        limits = configured(self.around.settings, self.site)
+        self.window.ceiling = limits.ceiling
+        self.messages_per_session, self.max_recipients = limits.messages_per_session, limits.max_recipients
         delivery = self.around.settings.delivery
         self.dialing.first_s, self.dialing.most_s = delivery.connect_backoff, delivery.connect_backoff_max
         self.pump()
@@ -433,22 +436,6 @@ class Lane:
         elif self.around.budget.used >= self.around.budget.most:
             held = "max_sessions", None
         return held
-
-    def _configured_sizes(self) -> tuple[int, int]:
-        settings = self.around.settings
-        here = settings.destination(self.site)
-        return (
-            here.messages_per_session or settings.delivery.messages_per_session,
-            here.max_recipients or settings.delivery.max_recipients,
-        )
-
-    def _configured_ceiling(self) -> int:
-        settings = self.around.settings
-        here = settings.destination(self.site)
-        ceiling = here.max_window or settings.window.max
-        if here.cap is not None:
-            ceiling = min(ceiling, max(1, int(here.cap * settings.window.headroom)))
-        return ceiling
 
     def _remembered(self, memory: dict[str, Any] | None) -> Remembered | None:
         if not memory:
