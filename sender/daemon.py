@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import random
+import socket
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,7 @@ _SAVE_EVERY_S = 5.0
 _SURVEY_EVERY_S = 5.0
 _PURGE = 1000
 _LAG_EVERY_S = 0.1
+_CUT_OFF_S = 5.0  # that what was cut off may take to end
 
 
 class Role(StrEnum):
@@ -77,6 +79,7 @@ class Daemon:
         self._server_task: asyncio.Task[None] | None = None
         self._chores: list[asyncio.Task[None]] = []
         self._stopping = False
+        self._aborted = asyncio.Event()
         self._commits_fail = ""
         self._surveyed = Survey()
 
@@ -98,8 +101,8 @@ class Daemon:
                 assert self.dispatcher is not None  # noqa: S101 - tells the type checker
                 if not await self.spool.stopped_cleanly():
                     log.warning("the last delivering process did not stop cleanly; limits begin lower")
-                self.spool.on_arrivals = self._arrived
                 self.dispatcher.start(await self.spool.queues())
+                self.spool.on_arrivals = self._arrived
             if accepts:
                 users = Users.load(settings.path(settings.smtp.users_file)) if settings.smtp.users_file else None
                 acceptance = Acceptance(settings, self.spool, self.clock, self.metrics, self._events)
@@ -125,6 +128,7 @@ class Daemon:
         role = SpoolRole.DELIVERY if acts else SpoolRole.TOOL
         self.spool = await open_spool(self.settings.spool_path, role, now=self.clock.wall())
         self._events = Events(None)
+        clean = await self.spool.stopped_cleanly()  # of the last daemon: a command changes nothing about that
         try:
             await self._prepare_delivery()
             assert self.control is not None  # noqa: S101 - tells the type checker
@@ -132,7 +136,7 @@ class Daemon:
             assert self._committer is not None  # noqa: S101 - as above
             await self._committer.close()
         finally:
-            await self.spool.close(clean=True)
+            await self.spool.close(clean=clean)
 
     async def _prepare_delivery(self) -> None:
         settings, clock = self.settings, self.clock
@@ -169,8 +173,6 @@ class Daemon:
         api = Api(control=self.control, render_metrics=self._render_metrics, ready=self._not_ready)
         config = uvicorn.Config(
             api.application(),
-            host=host,
-            port=port,
             log_level="warning",
             access_log=False,
             lifespan="off",
@@ -178,21 +180,15 @@ class Daemon:
         )
         self._server = uvicorn.Server(config)
         self._server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment] # ours are elsewhere
-        sockets = [config.bind_socket()] if port else None
-        self._server_task = asyncio.create_task(self._serve_http(self._server, sockets))
+        # Uvicorn would end the process where it cannot bind.
+        listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        self.http_port = listening.getsockname()[1]
+        self._server_task = asyncio.create_task(self._server.serve([listening]))
         while not self._server.started:
             if self._server_task.done():
                 await self._server_task
-                raise OSError(f"{self.settings.http.listen}: the HTTP port cannot be opened")
+                raise OSError(f"{self.settings.http.listen}: the HTTP server has ended")
             await asyncio.sleep(0.005)
-        self.http_port = self._server.servers[0].sockets[0].getsockname()[1]
-
-    @staticmethod
-    async def _serve_http(server: uvicorn.Server, sockets: object) -> None:
-        try:
-            await server.serve(sockets)  # type: ignore[arg-type] # a list of sockets, or None
-        except SystemExit as error:  # uvicorn's way to say that it could not bind
-            raise OSError("the HTTP port cannot be opened") from error
 
     def _arrived(self, rows: list[QueueRow]) -> None:
         self.emptied.clear()
@@ -281,7 +277,7 @@ class Daemon:
         if self.dispatcher is not None and self._committer is not None:
             clean = await self._drain(limit_s)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(max(5.0, limit_s) if clean else 5.0):
+                async with asyncio.timeout(max(_CUT_OFF_S, limit_s) if clean else _CUT_OFF_S):
                     await self._committer.close()
             await self._save(clean=clean, everything=True)
         if self._resolver is not None:
@@ -298,15 +294,25 @@ class Daemon:
         """Tell whether every session ended by itself."""
         assert self.dispatcher is not None  # noqa: S101 - only delivering daemons come here
         drained = asyncio.create_task(self.dispatcher.drain())
-        done, _ = await asyncio.wait([drained], timeout=limit_s)
-        if not done:
+        aborted = asyncio.create_task(self._aborted.wait())
+        await asyncio.wait([drained, aborted], timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
+        aborted.cancel()
+        if drained.done():
+            return not self._aborted.is_set()
+        if not self._aborted.is_set():
             log.warning("sessions are still open after %g s: cut off", limit_s)
-            self.dispatcher.abort()
+        self.dispatcher.abort()
+        # What is cut off ends at once; what it was told may still wait for a spool that cannot record it.
+        await asyncio.wait([drained], timeout=_CUT_OFF_S)
+        drained.cancel()
         await asyncio.gather(drained, return_exceptions=True)
-        return bool(done)
+        return False
 
     def abort(self) -> None:
-        """Cut every session off: `stop`, which is waiting, goes on at once."""
+        """Cut every session off, those of clients too: `stop`, which is waiting, goes on at once."""
+        self._aborted.set()
+        if self.listener is not None:
+            self.listener.cut_off()
         if self.dispatcher is not None:
             self.dispatcher.abort()
 

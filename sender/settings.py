@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import socket
 import tomllib
 from pathlib import Path
@@ -25,10 +26,11 @@ from pydantic import (
 )
 
 from sender.core.address import canonical_domain
-from sender.core.errors import ConfigError, Problem
-from sender.core.quantity import duration_text, parse_duration, parse_size
+from sender.core.errors import AddressError, ConfigError, Problem
+from sender.core.quantity import exact_duration, parse_duration, parse_size
 from sender.core.schedule import RetryPolicy
 
+_ENDPOINT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:\s]+)):([0-9]{1,5})")
 SEARCHED = (Path("config/sender.toml"), Path("/etc/sender/sender.toml"))
 
 
@@ -50,8 +52,38 @@ def _size(value: object) -> object:
 
 def _address(value: str) -> str:
     if value:
-        ipaddress.ip_address(value)
+        _ip_address(value)
     return value
+
+
+def _ip_address(value: str) -> None:
+    try:
+        ipaddress.ip_address(value)
+    except ValueError as error:
+        raise ValueError('must be an address such as "192.0.2.1" or "2001:db8::1"') from error
+
+
+def _nameserver(value: str) -> str:
+    split_nameserver(value)
+    return value
+
+
+def _route(value: str) -> str:
+    if value != "mx":
+        try:
+            split_endpoint(value)
+        except ValueError as error:
+            raise ValueError('must be "host:port" or "mx"') from error
+    return value
+
+
+def _host_name(value: str) -> str:
+    canonical_domain(value)
+    return value
+
+
+def _optional_host_name(value: str) -> str:
+    return _host_name(value) if value else value
 
 
 def _endpoint(value: str) -> str:
@@ -68,7 +100,14 @@ def _network(value: str) -> str:
 
 
 def _domain_key(value: str) -> str:
-    return canonical_domain(value)
+    return value if value == "*" else canonical_domain(value)
+
+
+def _destination_key(value: str) -> str:
+    try:
+        return canonical_domain(value)
+    except AddressError:  # the name of a site
+        return value.lower()
 
 
 def _unsupported(value: str) -> str:
@@ -78,13 +117,16 @@ def _unsupported(value: str) -> str:
 
 
 Unsupported = Annotated[str, AfterValidator(_unsupported)]
-_shown_duration = PlainSerializer(lambda seconds: "" if seconds is None else duration_text(seconds))
+_shown_duration = PlainSerializer(lambda seconds: "" if seconds is None else exact_duration(seconds))
 Duration = Annotated[float, BeforeValidator(_duration), Field(gt=0), _shown_duration]
 MaybeZeroDuration = Annotated[float, BeforeValidator(_duration), Field(ge=0), _shown_duration]
-OptionalDuration = Annotated[float | None, BeforeValidator(_optional_duration), _shown_duration]
+OptionalDuration = Annotated[Annotated[float, Field(gt=0)] | None, BeforeValidator(_optional_duration), _shown_duration]
 Size = Annotated[int, BeforeValidator(_size), Field(gt=0)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 Network = Annotated[str, AfterValidator(_network)]
+Nameserver = Annotated[str, AfterValidator(_nameserver)]
+Route = Annotated[str, AfterValidator(_route)]
+HostName = Annotated[str, AfterValidator(_host_name)]
 Count = Annotated[int, Field(ge=1)]
 Tls = Literal["none", "opportunistic", "required"]
 
@@ -135,20 +177,12 @@ class HttpSettings(_Table):
 class DnsSettings(_Table):
     """`[dns]`: who is asked, and for how long answers are kept."""
 
-    nameservers: tuple[str, ...] = ()
+    nameservers: tuple[Nameserver, ...] = ()
     timeout: Duration = 5.0
     lifetime: Duration = 15.0
     min_ttl: MaybeZeroDuration = 30.0
     max_ttl: Duration = 3600.0
     failure_ttl: MaybeZeroDuration = 30.0
-
-    @field_validator("nameservers")
-    @classmethod
-    def _addresses(cls, values: tuple[str, ...]) -> tuple[str, ...]:
-        for value in values:
-            host, _ = split_endpoint(value if _has_port(value) else f"{value}:53")
-            ipaddress.ip_address(host)
-        return values
 
 
 class DeliverySettings(_Table):
@@ -220,7 +254,7 @@ class SourceSettings(_Table):
     """`[sources.NAME]`: a local address to send from."""
 
     address: Annotated[str, AfterValidator(_address)] = ""
-    helo: str = ""
+    helo: Annotated[str, AfterValidator(_optional_host_name)] = ""
 
 
 class DestinationSettings(_Table):
@@ -231,7 +265,7 @@ class DestinationSettings(_Table):
     messages_per_session: Count | None = None
     max_recipients: Count | None = None
     tls: Tls | None = None
-    route: Endpoint | Literal["mx"] | None = None
+    route: Route | None = None
     source: str | None = None
     retry: RetrySettings | None = None
 
@@ -246,30 +280,20 @@ class StreamSettings(_Table):
 class Settings(_Table):
     """The whole configuration. Relative paths are relative to `directory`."""
 
-    hostname: str = Field(default_factory=socket.getfqdn)
+    hostname: HostName = Field(default_factory=socket.getfqdn)
     spool: SpoolSettings = SpoolSettings()
     smtp: SmtpSettings = SmtpSettings()
     http: HttpSettings = HttpSettings()
     dns: DnsSettings = DnsSettings()
-    routes: dict[str, str] = {}
+    routes: dict[Annotated[str, AfterValidator(_domain_key)], Route] = {}
     delivery: DeliverySettings = DeliverySettings()
     events: EventsSettings = EventsSettings()
     window: WindowSettings = WindowSettings()
     retry: RetrySettings = RetrySettings()
     sources: dict[str, SourceSettings] = {"default": SourceSettings()}
-    destinations: dict[str, DestinationSettings] = {}
+    destinations: dict[Annotated[str, AfterValidator(_destination_key)], DestinationSettings] = {}
     streams: dict[str, StreamSettings] = {"default": StreamSettings()}
     directory: Path = Field(default=Path(), exclude=True)
-
-    @field_validator("routes")
-    @classmethod
-    def _routes(cls, routes: dict[str, str]) -> dict[str, str]:
-        for domain, route in routes.items():
-            if domain != "*":
-                canonical_domain(domain)
-            if route != "mx":
-                split_endpoint(route)
-        return {domain if domain == "*" else canonical_domain(domain): route for domain, route in routes.items()}
 
     @property
     def spool_path(self) -> Path:
@@ -291,15 +315,18 @@ class Settings(_Table):
 
 def split_endpoint(text: str) -> tuple[str, int]:
     """Split `host:port`; IPv6 addresses stand in brackets. Raises ValueError with the rule."""
-    host, colon, port = text.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:  # noqa: PLR2004
+    match = _ENDPOINT.fullmatch(text)
+    if match is None or int(match[3]) > 65535:  # noqa: PLR2004
         raise ValueError('must be "host:port"')
-    return host, int(port)
+    return match[1] or match[2], int(match[3])
 
 
-def _has_port(text: str) -> bool:
-    return text.startswith("[") or text.count(":") == 1
+def split_nameserver(text: str) -> tuple[str, int]:
+    """Split the address of a name server from its port, which may be missing. Raises ValueError with the rule."""
+    has_port = text.startswith("[") or text.count(":") == 1
+    host, port = split_endpoint(text) if has_port else (text, 53)
+    _ip_address(host)
+    return host, port
 
 
 def find(path: str | None) -> Path:
@@ -373,6 +400,7 @@ def _contradictions(settings: Settings, path: Path) -> list[Problem]:
     return problems
 
 
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
 _RULES = {
     "bool_type": "must be true or false",
     "int_type": "must be a whole number",
@@ -383,10 +411,10 @@ _RULES = {
     "dict_type": "must be a table",
     "model_type": "must be a table",
     "model_attributes_type": "must be a table",
-    "greater_than_equal": "must be {ge} or more",
-    "greater_than": "must be more than {gt}",
-    "less_than_equal": "must be {le} or less",
-    "less_than": "must be less than {lt}",
+    "greater_than_equal": "must be {ge:g} or more",
+    "greater_than": "must be more than {gt:g}",
+    "less_than_equal": "must be {le:g} or less",
+    "less_than": "must be less than {lt:g}",
     "too_short": "must have at least one entry",
     "literal_error": "must be {expected}",
     "missing": "must be set",
@@ -395,12 +423,15 @@ _RULES = {
 
 
 def _problem(path: Path, detail: dict[str, Any]) -> Problem:
-    location = [part for part in detail["loc"] if not str(part).startswith(("function-", "literal["))]
-    key = ".".join(f'"{part}"' if "." in str(part) else str(part) for part in location)
+    location = [part for part in detail["loc"] if part != "[key]"]
+    key = ".".join(str(part) if _BARE.fullmatch(str(part)) else f'"{part}"' for part in location)
     if detail["type"] == "extra_forbidden":
         return Problem(str(path), key, detail["input"], f"unknown key; known here: {', '.join(_known(location[:-1]))}")
-    rule = _RULES.get(detail["type"], detail["msg"])
-    return Problem(str(path), key, detail["input"], rule.format(**detail.get("ctx", {})))
+    rule = _RULES.get(detail["type"], detail["msg"]).format(**detail.get("ctx", {}))
+    error = detail.get("ctx", {}).get("error")
+    if isinstance(error, AddressError):
+        rule = error.rule
+    return Problem(str(path), key, detail["input"], rule.replace("'", '"'))
 
 
 def _known(location: list[Any]) -> list[str]:

@@ -52,11 +52,6 @@ def run_loop(work: Coroutine[Any, Any, int]) -> int:
 
 async def _run(settings: Settings, role: Role, arguments: argparse.Namespace) -> int:
     daemon = Daemon(settings, role)
-    try:
-        await daemon.start()
-    except OSError as error:
-        log.error("cannot start: %s", error)  # noqa: TRY400 - the cause is the message
-        return 1
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
 
@@ -68,6 +63,11 @@ async def _run(settings: Settings, role: Role, arguments: argparse.Namespace) ->
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_stop)
+    try:
+        await daemon.start()
+    except OSError as error:
+        log.error("cannot start: %s", error)  # noqa: TRY400 - the cause is the message
+        return 1
     loop.add_signal_handler(signal.SIGHUP, lambda: _reload(daemon, arguments))
     log.info("ready: role %s, HTTP on port %d, spool %s", role, daemon.http_port, settings.spool_path)
     waiting = [asyncio.create_task(stop.wait())]

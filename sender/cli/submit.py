@@ -78,7 +78,8 @@ async def _spool(settings: Settings, arguments: argparse.Namespace, file: Binary
         draft = Acceptance(settings, spool, clock, Metrics(), events).draft(
             mail_from=arguments.mail_from,
             rcpt_tos=arguments.rcpt_tos,
-            received=f"from {getpass.getuser()} with local",
+            received=f"from {getpass.getuser()}",
+            protocol="local",
             listener="enqueue",
             stream=arguments.stream,
             smtputf8=True,

@@ -8,6 +8,8 @@ from __future__ import annotations
 import ipaddress
 import re
 
+import idna
+
 from sender.core.errors import AddressError
 
 # Beyond ASCII, all but C1 controls, line separators and surrogates: these no receiver could be sent.
@@ -50,9 +52,10 @@ def canonical_domain(domain: str) -> str:
     lowered = domain.lower().removesuffix(".")
     if not lowered.isascii():
         try:
-            lowered = lowered.encode("idna").decode("ascii")
-        except UnicodeError as error:
-            raise AddressError(domain, "must be a domain that IDNA can encode") from error
+            # IDNA 2008: that of 2003, in Python itself, makes another domain of some.
+            lowered = idna.encode(lowered, uts46=True).decode("ascii")
+        except idna.IDNAError as error:
+            raise AddressError(domain, "must be a domain that IDNA 2008 can encode") from error
     if len(lowered) > DOMAIN_LIMIT or not all(map(_LABEL.fullmatch, lowered.split("."))):
         raise AddressError(domain, "must be a domain of labels with up to 63 letters, digits and hyphens")
     return lowered

@@ -25,6 +25,14 @@ def parse_size(text: str) -> int:
     return int(float(match[1]) * _BYTES[match[2]])
 
 
+def exact_duration(seconds: float) -> str:
+    """Write a duration so that `parse_duration` reads it back, in the largest unit that divides it."""
+    for unit in ("d", "h", "m", "s"):
+        if seconds and seconds % _SECONDS[unit] == 0:
+            return f"{int(seconds / _SECONDS[unit])}{unit}"
+    return f"{seconds * 1000:.12g}ms"
+
+
 def duration_text(seconds: float) -> str:
     """Write a duration for people: the two largest units that say something."""
     if seconds < 1:

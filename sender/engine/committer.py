@@ -73,10 +73,12 @@ class Committer:
         await self._idle.wait()
 
     async def close(self) -> None:
-        """Record what there is, then stop."""
-        await self.flushed()
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        """Record what there is, then stop; where this is cancelled, stop all the same."""
+        try:
+            await self.flushed()
+        finally:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self) -> None:
         while True:

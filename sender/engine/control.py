@@ -131,11 +131,10 @@ class Control:
     async def suspend(self, selection: Selection, *, for_s: float | None, reason: str) -> tuple[int, int]:
         """Hold a selection, for a time or until it is resumed: the suspension's id, and the recipients it touches."""
         now = self._clock.wall()
-        if selection.kind is Kind.MESSAGE:
-            await self._dispatcher.recall()
         until = None if for_s is None else now + for_s
-        suspension_id, touched = await self._spool.suspend(selection, now=now, until=until, reason=reason)
-        await self._dispatcher.reload_suspensions()
+        async with self._dispatcher.moving(selection):
+            suspension_id, touched = await self._spool.suspend(selection, now=now, until=until, reason=reason)
+            await self._dispatcher.reload_suspensions()
         self._tell("suspended", selection, reason)
         if selection.kind is Kind.SOURCE:
             touched = self._queued_for_source(selection.value)

@@ -7,6 +7,7 @@ lane; the lane claims from it in windows and gives it back when nothing in it is
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 import logging
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from sender.observe.metrics import OTHER, LaneMetrics
 from sender.route.router import Unroutable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 
     from sender.engine.committer import Batch
     from sender.engine.surroundings import Surroundings
@@ -44,6 +45,7 @@ class Dispatcher:
         self.lanes: dict[str, Lane] = {}
         self.queues: dict[int, Queue] = {}
         self.suspensions: list[Suspension] = []
+        self._moving: list[Selection] = []  # what commands are moving now
         self.around: Surroundings  # set by `start`
         self._on_empty = on_empty
         self._memory: dict[str, dict[str, Any]] = {}
@@ -286,13 +288,13 @@ class Dispatcher:
     # operators
 
     def suspended(self, queue: Queue) -> bool:
-        """Tell whether an operator holds this queue's mail."""
-        if not self.suspensions:
+        """Tell whether an operator holds this queue's mail, or a command is moving it."""
+        if not self.suspensions and not self._moving:
             return False
         site, source = self._sites.get(queue.domain), queue.lane.partition("/")[0]
         return any(
-            suspension.selection.covers(domain=queue.domain, site=site, source=source, stream=queue.stream)
-            for suspension in self.suspensions
+            selection.covers(domain=queue.domain, site=site, source=source, stream=queue.stream)
+            for selection in (*self._moving, *(suspension.selection for suspension in self.suspensions))
         )
 
     def _lane_suspended(self, lane: Lane) -> bool:
@@ -317,7 +319,15 @@ class Dispatcher:
 
     async def _reload_at(self, until: float) -> None:
         await asyncio.sleep(max(0.0, until - self.around.clock.wall()) + 0.01)
-        await self.reload_suspensions()
+        while True:
+            try:
+                await self.reload_suspensions()
+                await self.refresh()  # messages that were held one by one are in their queues again
+            except SpoolError as error:
+                log.error("%s", error)  # noqa: TRY400 - tried again in a moment
+                await asyncio.sleep(1.0)
+            else:
+                return
 
     def requeue(self, queues: Iterable[Queue]) -> None:
         """Look at queues again: they may go now, or no more."""
@@ -334,39 +344,54 @@ class Dispatcher:
                 queue.arrivals += 1
                 self._note_due(queue, row.due_at)
 
-    async def recall(self) -> None:
-        """Give back everything that is claimed and not being tried, so that an operator's command meets it."""
-        for lane in self.lanes.values():
-            self.requeue(lane.let_go())
-        await asyncio.sleep(0)  # the lanes' tasks hand their claims to the spool first
-        await self.around.spool.release([])
+    @contextlib.asynccontextmanager
+    async def moving(self, selection: Selection) -> AsyncIterator[None]:
+        """Give back what is claimed and not being tried, and claim nothing of a selection while a command moves it."""
+        # Which queues a single message is in is not known here: for it, all of them wait this moment.
+        held = Selection(Kind.ALL) if selection.kind is Kind.MESSAGE else selection
+        self._moving.append(held)
+        try:
+            for lane in self.lanes.values():
+                self.requeue(lane.let_go())
+            # The lanes' tasks hand their claims to the spool; those under way are answered, and come back likewise.
+            await asyncio.sleep(0)
+            await self.around.spool.release([])
+            await asyncio.sleep(0)
+            yield
+        finally:
+            self._moving.remove(held)
+            self.requeue(self.queues.values())
 
     async def remove(
         self, selection: Selection, reason: str, *, bounced: Callable[[ClaimedMessage], None] | None
     ) -> int:
         """Take a selection out of the queue: bounce it by `bounced`, or remove it silently. Give the recipients."""
-        await self.recall()
         count = 0
-        while messages := await self.around.spool.claim_selected(selection, limit=_WINDOW):
-            for message in messages:
-                count += len(message.recipients)
-                if bounced is not None:
-                    bounced(message)
-                else:
-                    self.around.settler.remove(message, reason)
-            await self.around.committer.flushed()
+        async with self.moving(selection):
+            while messages := await self.around.spool.claim_selected(selection, limit=_WINDOW):
+                for message in messages:
+                    count += len(message.recipients)
+                    if bounced is not None:
+                        bounced(message)
+                    else:
+                        self.around.settler.remove(message, reason)
+                await self.around.committer.flushed()
         return count
 
     async def _expire_aged(self) -> None:
         """Let mail expire that waits for a site which is never there; what was never tried gets twice the time."""
         around = self.around
-        max_age_s = around.settings.retry.max_age
         metrics = LaneMetrics(around.metrics, OTHER, "default")
         while not self._stopping:
             now = around.clock.wall()
-            messages = await around.spool.claim_aged(
-                tried_before=now - max_age_s, untried_before=now - 2 * max_age_s, limit=_WINDOW
-            )
+            max_age_s = around.settler.longest_max_age_s
+            try:
+                messages = await around.spool.claim_aged(
+                    tried_before=now - max_age_s, untried_before=now - 2 * max_age_s, limit=_WINDOW
+                )
+            except SpoolError as error:
+                log.error("%s", error)  # noqa: TRY400 - tried again in a while
+                messages = []
             for message in messages:
                 around.settler.expire(message, metrics, "it could not be delivered in time")
             await around.committer.flushed()
@@ -386,7 +411,8 @@ class Dispatcher:
         await self.around.committer.flushed()
 
     def abort(self) -> None:
-        """Cut every session off."""
+        """Start nothing more, and cut every session off."""
+        self._stopping = True
         for lane in self.lanes.values():
             lane.crew.abort()
 

@@ -77,6 +77,7 @@ class Lane:
         self.blocked_by = ""
         self.connect_failure = ""  # why there is no connection, while there is none
         self.suspended = False
+        self._recalls = 0  # times that everything was let go
         self._active_at = now
         self._blocked_since = now
         self.dialing = Backoff(
@@ -157,7 +158,8 @@ class Lane:
         self.pump()
 
     def let_go(self) -> list[Queue]:
-        """Give up what is claimed and not being tried, and every queue in the turns."""
+        """Give up what is claimed and not being tried, and every queue in the turns; claims under way come back too."""
+        self._recalls += 1
         self.crew.spawn(self.stock.give_back(self.stock.take_all()))
         queues = self.stock.turns.clear()
         for queue in queues:
@@ -209,13 +211,15 @@ class Lane:
         self.crew.spawn(self._claim(self.stock.begin_claim(now, sessions=self.window.in_use)))
 
     async def _claim(self, queues: list[Queue]) -> None:
+        recalls = self._recalls
         try:
             await self.stock.claim(queues, max_recipients=self.max_recipients)
         except SpoolError as error:
             log.error("%s: %s", self.name, error)  # noqa: TRY400 - tried again in a moment
             self.dialing.pause(self.around.clock.steady(), _LOCAL_PAUSE_S)
-        if self.crew.stopping or self.suspended:
-            self.let_go()
+        if self._recalls != recalls or self.crew.stopping or self.suspended:
+            for queue in self.let_go():
+                self.around.next_due(queue.id, queue.due_at, False)
         self.pump()
 
     def _open_more(self, now: float) -> None:

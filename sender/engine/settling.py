@@ -94,6 +94,11 @@ class Settler:
             name: destination.retry.policy() for name, destination in settings.destinations.items() if destination.retry
         }
 
+    @property
+    def longest_max_age_s(self) -> float:
+        """The age that no mail exceeds, whatever destination it is for."""
+        return max(policy.max_age_s for policy in (self._policy, *self._policies.values()))
+
     def policy(self, domain: str, site: str) -> RetryPolicy:
         """Give the retry rules for a domain at a site."""
         return (
@@ -160,9 +165,7 @@ class Settler:
         recipient, verdict = result.recipient, result.verdict
         domain = domain_of(recipient.rcpt_to)
         policy = self.policy(domain, way.site)
-        expires_at = policy.expires_at(message.accepted_at)
-        if message.expires_at is not None:
-            expires_at = min(expires_at, message.expires_at)
+        expires_at = self._expires_at(message, recipient, way)
         metrics.deferred(verdict.reason or Reason.UNCLASSIFIED)
         self._committer.batch.last_replies[domain] = result.text
         if now >= expires_at:
@@ -176,6 +179,11 @@ class Settler:
         self._committer.batch.requeued.append((recipient.queue_id, due_at))
         self._record(message, result, way, State.QUEUED, due_at, attempts, now)
         return State.QUEUED
+
+    def _expires_at(self, message: ClaimedMessage, recipient: ClaimedRecipient, way: Way) -> float:
+        """Give the instant from which a failed attempt is the last one."""
+        expires_at = self.policy(domain_of(recipient.rcpt_to), way.site).expires_at(message.accepted_at)
+        return expires_at if message.expires_at is None else min(expires_at, message.expires_at)
 
     def _is_late(self, message: ClaimedMessage, result: Result, way: Way, now: float) -> bool:
         after_s = self.policy(domain_of(result.recipient.rcpt_to), way.site).delay_warning_s
@@ -238,7 +246,6 @@ class Settler:
         if not message.mail_from:
             return
         notice_id = self._spool.ids.next(now)
-        policy = self.policy("", way.site)
         content = compose(
             Notice(
                 action=action,
@@ -250,7 +257,7 @@ class Settler:
                 now=now,
                 failures=[self._failure(result, way, action) for result in results],
                 headers=headers_of(message.content),
-                retry_until=policy.expires_at(message.accepted_at),
+                retry_until=min(self._expires_at(message, result.recipient, way) for result in results),
             )
         )
         self._committer.batch.notices.append(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sender import __version__
 from sender.core.address import domain_of, needs_smtputf8
+from sender.core.errors import SpoolError
 from sender.core.identity import id_text
 from sender.core.schedule import first_turn_at
 from sender.intake.content import Reader
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from sender.clock import Clock
     from sender.observe.events import Events
     from sender.observe.metrics import Metrics
-    from sender.settings import Settings
+    from sender.settings import Settings, StreamSettings
     from sender.spool.sqlite import SqliteSpool
 
 
@@ -40,16 +41,18 @@ class Acceptance:
         mail_from: str,
         rcpt_tos: Sequence[str],
         received: str,
+        protocol: str,
         listener: str,
         stream: str = "default",
         smtputf8: bool = False,
     ) -> Draft:
-        """Begin a message. Addresses have been checked; `received` is the clause that tells from whom and how."""
+        """Begin a message. Addresses have been checked; `received` tells from whom, `protocol` how."""
         return Draft(
             self,
             mail_from=mail_from,
             rcpt_tos=tuple(rcpt_tos),
             received=received,
+            protocol=protocol,
             listener=listener,
             stream=stream,
             smtputf8=smtputf8,
@@ -97,6 +100,7 @@ class Draft:
         mail_from: str,
         rcpt_tos: tuple[str, ...],
         received: str,
+        protocol: str,
         listener: str,
         stream: str,
         smtputf8: bool,
@@ -112,8 +116,9 @@ class Draft:
         self._smtputf8 = smtputf8
         self._first: bytes | None = None
         self._put = 0
+        self._handed_over = False  # a commit that goes on without us needs the blocks
         date = email.utils.formatdate(self.accepted_at, usegmt=True)
-        clauses = [received, f"by {settings.hostname} (sender {__version__}) id {id_text(self.id)}"]
+        clauses = [received, f"by {settings.hostname} (sender {__version__}) with {protocol} id {id_text(self.id)}"]
         if len(rcpt_tos) == 1 and rcpt_tos[0].isascii():  # more of them are nobody's business
             clauses.append(f"for <{rcpt_tos[0]}>")
         trace = ("Received: " + "\r\n\t".join(clauses) + f";\r\n\t{date}\r\n").encode()
@@ -138,30 +143,36 @@ class Draft:
         await self._put_block(self._reader.finish())
         size = self._reader.size + self._trace_size
         stream = self._acceptance.settings.stream(self._stream)
-        await self._acceptance.accept(
-            NewMessage(
-                id=self.id,
-                mail_from=self._mail_from,
-                rcpt_tos=self._rcpt_tos,
-                domains=tuple(map(domain_of, self._rcpt_tos)),
-                content=self._first or b"",
-                blocks=self._put + 1,
-                size=size,
-                accepted_at=self.accepted_at,
-                due_ats=tuple(
-                    first_turn_at(accepted_at=self.accepted_at, position=position, size=size)
-                    for position in range(len(self._rcpt_tos))
-                ),
-                stream=self._stream,
-                priority=Priority[stream.priority.upper()],
-                eight_bit=self._reader.eight_bit,
-                # A client may say SMTPUTF8 for nothing: only 8-bit content or addresses ask the receiver for it.
-                smtputf8=self._smtputf8 and (self._reader.eight_bit or needs_smtputf8(self._mail_from)),
-                listener=self._listener,
-            )
+        self._handed_over = True
+        try:
+            await self._acceptance.accept(self._message(size, stream))
+        except SpoolError:
+            self._handed_over = False
+            raise
+
+    def _message(self, size: int, stream: StreamSettings) -> NewMessage:
+        return NewMessage(
+            id=self.id,
+            mail_from=self._mail_from,
+            rcpt_tos=self._rcpt_tos,
+            domains=tuple(map(domain_of, self._rcpt_tos)),
+            content=self._first or b"",
+            blocks=self._put + 1,
+            size=size,
+            accepted_at=self.accepted_at,
+            due_ats=tuple(
+                first_turn_at(accepted_at=self.accepted_at, position=position, size=size)
+                for position in range(len(self._rcpt_tos))
+            ),
+            stream=self._stream,
+            priority=Priority[stream.priority.upper()],
+            eight_bit=self._reader.eight_bit,
+            # A client may say SMTPUTF8 for nothing: only 8-bit content or addresses ask the receiver for it.
+            smtputf8=self._smtputf8 and (self._reader.eight_bit or needs_smtputf8(self._mail_from)),
+            listener=self._listener,
         )
 
     async def drop(self) -> None:
-        """Forget it."""
-        if self._put:
+        """Forget it, unless its commit is under way: that cannot be taken back."""
+        if self._put and not self._handed_over:
             await self._acceptance.spool.drop_blocks(self.id)

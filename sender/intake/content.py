@@ -40,6 +40,11 @@ class Canonical:
             self._held, data = data[len(kept) :], kept
         return _canonical(data)
 
+    @property
+    def held(self) -> int:
+        """Bytes that are held back; whoever feeds bounds them."""
+        return len(self._held)
+
     def end(self) -> bytes:
         """Give what was held back."""
         return b" " * len(self._held)
@@ -69,6 +74,8 @@ class Reader:
     def feed(self, data: bytes) -> None:
         """Take some content. Raises RefusedContentError; what follows is then not taken either."""
         self._take(self._canonical.feed(data))
+        if self._canonical.held > HEADERS_LIMIT:
+            raise RefusedContentError("554 5.6.0 Content of carriage returns is not accepted", "malformed")
 
     def _take(self, data: bytes) -> None:
         if not data:
@@ -103,12 +110,11 @@ class Reader:
 
     def _look_at_headers(self) -> None:
         end = self._buffer.find(b"\r\n\r\n", self._trace - 2)
-        if end < 0 and not self._buffer.startswith(b"\r\n", self._trace):
-            if len(self._buffer) > HEADERS_LIMIT:
-                raise RefusedContentError(f"552 5.3.4 Headers are larger than {HEADERS_LIMIT} bytes", "too_large")
-            return
-        self._headers_seen = True
-        self._count_hops(bytes(self._buffer[: end if end >= 0 else self._trace]))
+        if (end if end >= 0 else len(self._buffer)) > HEADERS_LIMIT:
+            raise RefusedContentError(f"552 5.3.4 Headers are larger than {HEADERS_LIMIT} bytes", "too_large")
+        if end >= 0:
+            self._headers_seen = True
+            self._count_hops(bytes(self._buffer[:end]))
 
     def _count_hops(self, headers: bytes) -> None:
         """Stop loops (RFC 5321 section 6.3): our own line is not counted."""

@@ -46,3 +46,7 @@ class Listener:
             async with asyncio.timeout(grace_s):
                 await self._admission.close()
         self._admission.cut_off()
+
+    def cut_off(self) -> None:
+        """End every connection: `close`, which may be waiting, goes on."""
+        self._admission.cut_off()

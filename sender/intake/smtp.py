@@ -138,7 +138,8 @@ class Submission(SMTP):
 
     def eof_received(self) -> bool | None:
         """The client sends no more."""
-        return False if self._refused else super().eof_received()
+        more = not self._refused and super().eof_received()
+        return more and not self._tls_protocol
 
     def data_received(self, data: bytes) -> None:
         """Take what the client sends."""
@@ -195,7 +196,15 @@ class Submission(SMTP):
             self.cut_off()
         else:
             await self.push("220 2.0.0 Ready to start TLS")
-            await self._writer.start_tls(self.tls_context, ssl_handshake_timeout=self._timeout_duration)
+            try:
+                await self._writer.start_tls(self.tls_context, ssl_handshake_timeout=self._timeout_duration)
+            except OSError as error:
+                log.info("TLS with %s failed: %s", self._address, error)
+                # asyncio does not tell a protocol of a connection that ends within the handshake.
+                if self.transport is not None:
+                    self.cut_off()
+                    self.connection_lost(error)
+                return
             self.transport = self._writer.transport
             self._reader._transport = self.transport  # noqa: SLF001 - asyncio leaves the old one there
             self._tls_protocol = True
@@ -313,6 +322,7 @@ class Submission(SMTP):
             mail_from=mail_from,
             rcpt_tos=self._rcpt_tos,
             received=self._received(),
+            protocol=self._protocol(),
             listener=_LISTENER,
             smtputf8=self._smtputf8,
         )
@@ -351,15 +361,18 @@ class Submission(SMTP):
         return "452 4.3.1 Cannot store the message now, try again later"
 
     def _received(self) -> str:
-        """Tell from whom and how (RFC 5321 section 4.4, RFC 3848)."""
+        """Tell from whom (RFC 5321 section 4.4)."""
+        helo = re.sub(r"[^A-Za-z0-9.:_\[\]-]", "?", self.session.host_name or "unknown")[:255]
+        literal = f"IPv6:{self._address}" if ":" in self._address else self._address
+        return f"from {helo} ([{literal}])"
+
+    def _protocol(self) -> str:
+        """Tell how (RFC 3848, RFC 6531)."""
+        if not self.session.extended_smtp:
+            return "SMTP"
         secured = "S" if self._tls_protocol else ""
         known = "A" if self.session.authenticated else ""
-        helo = re.sub(r"[^A-Za-z0-9.:_\[\]-]", "?", self.session.host_name or "unknown")[:255]
-        protocol = (
-            f"{'UTF8SMTP' if self._smtputf8 else 'ESMTP'}{secured}{known}" if self.session.extended_smtp else "SMTP"
-        )
-        literal = f"IPv6:{self._address}" if ":" in self._address else self._address
-        return f"from {helo} ([{literal}]) with {protocol}"
+        return f"{'UTF8SMTP' if self._smtputf8 else 'ESMTP'}{secured}{known}"
 
     async def _pieces(self) -> AsyncIterator[bytes]:
         """Give the content without its stuffing, in pieces, up to its end; what follows stays in the reader.

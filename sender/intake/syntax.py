@@ -79,4 +79,4 @@ def _split(argument: str, command: str, keyword: str, status: str) -> tuple[str,
 
 
 def _shown(keyword: str) -> str:
-    return sanitised(keyword)[:64]
+    return sanitised(keyword)[:64].encode("ascii", "replace").decode()

@@ -41,7 +41,7 @@ class Users:
         """Read a file. Raises ConfigError."""
         try:
             hashes = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, tomllib.TOMLDecodeError) as error:
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise ConfigError([Problem(str(path), "", None, f"cannot be read: {error}")]) from error
         problems = [
             Problem(str(path), name, "...", "must be a hash from `sender config hash-password`")
@@ -70,11 +70,14 @@ def _matches(text: str, password: str) -> bool:
 
 def _parsed(text: str) -> tuple[int, int, int, bytes, bytes] | None:
     try:
-        name, n, r, p, salt, digest = text.split("$")
-        parsed = int(n), int(r), int(p), base64.b64decode(salt, validate=True), base64.b64decode(digest, validate=True)
+        name, cost_text, r_text, p_text, salt, digest = text.split("$")
+        cost, r, p = int(cost_text), int(r_text), int(p_text)
+        parsed = cost, r, p, base64.b64decode(salt, validate=True), base64.b64decode(digest, validate=True)
     except (ValueError, binascii.Error):
         return None
-    return parsed if name == "scrypt" and parsed[4] else None
+    power_of_two = cost > 1 and cost & (cost - 1) == 0
+    computable = power_of_two and r > 0 and p > 0 and 128 * r * (cost + p + 2) <= _MEMORY  # RFC 7914
+    return parsed if name == "scrypt" and parsed[4] and computable else None
 
 
 def _b64(data: bytes) -> str:

@@ -20,7 +20,7 @@ import dns.resolver
 
 from sender.core.address import canonical_domain
 from sender.core.errors import AddressError
-from sender.settings import split_endpoint
+from sender.settings import split_nameserver
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -86,12 +86,9 @@ class Resolver:
     def _make(settings: DnsSettings) -> dns.asyncresolver.Resolver:
         resolver = dns.asyncresolver.Resolver(configure=not settings.nameservers)
         if settings.nameservers:
-            nameservers = []
-            for nameserver in settings.nameservers:
-                with_port = nameserver.startswith("[") or nameserver.count(":") == 1
-                host, port = split_endpoint(nameserver if with_port else f"{nameserver}:53")
-                nameservers.append(dns.nameserver.Do53Nameserver(host, port))
-            resolver.nameservers = list(nameservers)
+            resolver.nameservers = [
+                dns.nameserver.Do53Nameserver(*split_nameserver(nameserver)) for nameserver in settings.nameservers
+            ]
         resolver.timeout = settings.timeout
         resolver.lifetime = settings.lifetime
         resolver.use_edns(0, 0, 1232)

@@ -30,4 +30,4 @@ def stuffed(content: bytes) -> bytes:
     if content.startswith(b"."):
         content = b"." + content
     content = content.replace(b"\r\n.", b"\r\n..")
-    return content + END if content.endswith(b"\r\n") else content + b"\r\n" + END
+    return content + END if content.endswith(b"\r\n") or not content else content + b"\r\n" + END

@@ -41,7 +41,7 @@ class ReplyParser:
             reply = self._line(line.removesuffix(b"\r"))
             if reply is not None:
                 replies.append(reply)
-        if len(self._rest) > LINE_LIMIT:
+        if len(self._rest.removesuffix(b"\r")) > LINE_LIMIT:
             raise MalformedReplyError(f"a line of more than {LINE_LIMIT} bytes")
         return replies
 

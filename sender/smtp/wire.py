@@ -8,6 +8,9 @@ close would still send what is buffered, the final dot included.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+from asyncio.trsock import TransportSocket
 from collections import deque
 from typing import TYPE_CHECKING, cast
 
@@ -16,7 +19,7 @@ from aiosmtplib.protocol import SMTPProtocol
 from aiosmtplib.response import SMTPResponse
 
 from sender.core.outcome import Trouble
-from sender.smtp.replies import MalformedReplyError, ReplyParser
+from sender.smtp.replies import REPLY_LIMIT, MalformedReplyError, ReplyParser
 
 if TYPE_CHECKING:
     import ssl
@@ -86,6 +89,8 @@ class Wire(SMTPProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
+        if exc is not None and self._error is None and self.transport is not None:
+            self._take_last_words()
         self._fail(Trouble.LOST, f"connection lost{f': {exc}' if exc else ''}")
         if self._timer is not None:
             self._timer.cancel()
@@ -135,19 +140,21 @@ class Wire(SMTPProtocol):
         self._outstanding += 1
 
     async def reply(self, timeout_s: float) -> Reply:
-        """Give the next reply. Raises WireError; a timeout ends the connection."""
+        """Give the next reply. Raises WireError; a timeout ends the connection, however much of a reply has come."""
+        deadline = self._loop.time() + timeout_s
         while not self._received:
             if self._error is not None:
                 raise self._error
-            await self._wait(timeout_s)
+            await self._wait(deadline, timeout_s)
         return self._received.popleft()
 
     async def sent(self, timeout_s: float) -> None:
         """Wait until the peer has taken what was written, or says something, or the time is over."""
-        while self._stuck and not self._received:
+        deadline = self._loop.time() + timeout_s
+        while (self._stuck or self._write_failed) and not self._received:
             if self._error is not None:
                 raise self._error
-            await self._wait(timeout_s)
+            await self._wait(deadline, timeout_s)
 
     @property
     def all_sent(self) -> bool:
@@ -187,6 +194,23 @@ class Wire(SMTPProtocol):
         return response
 
     @property
+    def _write_failed(self) -> bool:
+        """Tell whether the transport has given up; why, it tells in `connection_lost`."""
+        return self.transport is not None and self.transport.is_closing()
+
+    def _take_last_words(self) -> None:
+        """Read the reply that came before a write failed: asyncio itself reads no more after that.
+
+        A receiver that refuses in the middle of the content and resets the connection has refused.
+        """
+        transport = self._transport
+        link = transport.get_extra_info("socket")
+        # uvloop has read everything before it writes, and under TLS what is left cannot be read.
+        if isinstance(link, TransportSocket) and transport.get_extra_info("ssl_object") is None:
+            with contextlib.suppress(OSError):
+                self.data_received(os.read(link.fileno(), REPLY_LIMIT))
+
+    @property
     def _transport(self) -> asyncio.WriteTransport:
         if self.transport is None:
             raise self._broken()
@@ -206,10 +230,10 @@ class Wire(SMTPProtocol):
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
 
-    async def _wait(self, timeout_s: float) -> None:
+    async def _wait(self, deadline: float, limit_s: float) -> None:
         """Wait for the next event. One timer serves all waits: it looks at the deadline when it fires."""
-        self._limit_s = timeout_s
-        self._deadline = self._loop.time() + timeout_s
+        self._limit_s = limit_s
+        self._deadline = deadline
         if self._timer is None or self._timer.when() > self._deadline:
             if self._timer is not None:
                 self._timer.cancel()

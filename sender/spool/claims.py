@@ -68,8 +68,9 @@ def claim(
 def _siblings(connection: sqlite3.Connection, first: int, recipients: int, site: str, now: float) -> list[_Row]:
     return connection.execute(
         f"SELECT {_COLUMNS} FROM recipients r JOIN queues q ON q.id = r.queue_id JOIN domains d ON d.name = q.domain"  # noqa: S608
-        " WHERE r.id >= ? AND r.id < ? AND r.state = 0 AND r.due_at <= ? AND d.site = ? ORDER BY r.id",
-        (first, first + recipients, now, site),
+        " WHERE r.id >= ? AND r.id < ? AND r.state = 0 AND r.due_at <= ? AND d.site = ? AND NOT EXISTS"
+        " (SELECT 1 FROM suspensions s WHERE s.kind = ? AND s.value = q.domain) ORDER BY r.id",
+        (first, first + recipients, now, site, Kind.DOMAIN),
     ).fetchall()
 
 

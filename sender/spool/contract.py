@@ -177,7 +177,7 @@ class Spool(Protocol):
         """Forget the blocks of a message that will not be accepted."""
 
     async def queues(self) -> list[QueueRow]:
-        """Every queue that has queued recipients."""
+        """Every queue that has recipients that wait; who came before this is not told to `on_arrivals` any more."""
 
     async def claim(self, queue_ids: Sequence[int], *, site: str, now: float, limit: int, byte_limit: int) -> Claim:
         """Claim due recipients of these queues in their order, with those of the same messages for the same site."""

@@ -28,11 +28,13 @@ def stale_before(now: float) -> int:
 
 
 def queues(connection: sqlite3.Connection) -> list[QueueRow]:
-    """Read every queue that has queued recipients; from the index alone."""
+    """Read every queue that has recipients that wait; from the indexes alone, but for those that are suspended."""
     rows = connection.execute(
-        "SELECT q.id, q.domain, q.stream, q.priority, r.due_at, r.queued FROM (SELECT queue_id, min(due_at) AS due_at,"
-        " count(*) AS queued FROM recipients WHERE state = 0 GROUP BY queue_id) r"
-        " JOIN queues q ON q.id = r.queue_id"
+        "SELECT q.id, q.domain, q.stream, q.priority, min(r.due_at), sum(r.waiting) FROM"
+        " (SELECT queue_id, min(due_at) AS due_at, count(*) AS waiting FROM recipients WHERE state = 0 GROUP BY queue_id"
+        " UNION ALL"
+        " SELECT queue_id, 9e999, count(*) FROM recipients WHERE state = 2 GROUP BY queue_id) r"
+        " JOIN queues q ON q.id = r.queue_id GROUP BY q.id"
     )
     return [QueueRow(*row) for row in rows]
 

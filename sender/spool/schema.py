@@ -128,8 +128,8 @@ def _version(connection: sqlite3.Connection) -> int:
 def _statements(script: str) -> Iterator[str]:
     """Split a script: `executescript` would commit by itself."""
     statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
+    for piece in script.split(";")[:-1]:
+        statement += f"{piece};"
         if sqlite3.complete_statement(statement):
             yield statement
             statement = ""

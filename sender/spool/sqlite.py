@@ -67,6 +67,7 @@ class SqliteSpool:
         self._totals: Counter[str] = Counter()
         self._accepted = False
         self._last_seen = 0
+        self._reported: int | None = None  # the last recipient of the last report of the queues
 
     # opening and closing
 
@@ -190,10 +191,16 @@ class SqliteSpool:
     def _after_rollback(self) -> None:
         self._totals.clear()
         self._queue_ids.clear()  # ids that were made in what was rolled back are not there
-        self._accepted = False
+        self._accepted, self._reported = False, None
 
     def _tell_arrivals(self, connection: sqlite3.Connection) -> None:
-        """Tell the event loop of recipients that came since the last time, whoever accepted them."""
+        """Tell the event loop of recipients that came since the last time, whoever accepted them.
+
+        Only what is committed counts: the ids of what is rolled back come again.
+        """
+        if self.on_arrivals is None:
+            self._last_seen = max(self._last_seen, self._reported or 0)
+            return
         rows = connection.execute(
             "SELECT q.id, q.domain, q.stream, q.priority, min(r.due_at), count(*), max(r.id)"
             " FROM recipients r JOIN queues q ON q.id = r.queue_id WHERE r.id > ? AND r.state = 0 GROUP BY q.id",
@@ -209,7 +216,10 @@ class SqliteSpool:
             self.on_arrivals(arrivals)
 
     def _look_for_arrivals(self) -> None:
-        future = self._writer.submit("look for new mail", self._tell_arrivals)
+        def work(_: sqlite3.Connection) -> None:
+            self._accepted = True  # by whomever: the commit tells of it
+
+        future = self._writer.submit("look for new mail", work)
         future.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     def _look_again(self) -> None:
@@ -288,8 +298,14 @@ class SqliteSpool:
     # claiming and settling
 
     async def queues(self) -> list[QueueRow]:
-        """Every queue that has queued recipients."""
-        return await self._read(reports.queues)
+        """Every queue that has recipients that wait; who came before this is not told to `on_arrivals` any more."""
+
+        def work(connection: sqlite3.Connection) -> list[QueueRow]:
+            (self._reported,) = connection.execute("SELECT max(id) FROM recipients").fetchone()
+            self._accepted = True  # who is not told yet is told before this ends
+            return reports.queues(connection)
+
+        return await self._writer.submit("read the queues", work)
 
     async def claim(self, queue_ids: Sequence[int], *, site: str, now: float, limit: int, byte_limit: int) -> Claim:
         """Claim due recipients of these queues, with those of the same messages for the same site."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import os
 from typing import TYPE_CHECKING
 
@@ -17,12 +16,10 @@ def wake(pipe: Path) -> None:
     """Wake the delivering process, if there is one. It looks by itself too, so nothing depends on this."""
     try:
         descriptor = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
-    except OSError as error:
-        if error.errno in {errno.ENXIO, errno.ENOENT}:  # nobody listens
-            return
-        raise
+    except OSError:  # nobody listens, or this process has no descriptor left
+        return
     try:
-        with contextlib.suppress(BlockingIOError):  # the pipe is full: it will wake all the same
+        with contextlib.suppress(OSError):  # the pipe is full: it will wake all the same
             os.write(descriptor, b".")
     finally:
         os.close(descriptor)

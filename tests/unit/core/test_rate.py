@@ -1,0 +1,27 @@
+"""Events per minute."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sender.core.rate import PerMinute
+
+
+@given(st.lists(st.tuples(st.floats(min_value=0, max_value=40), st.integers(0, 5)), max_size=60))
+def test_the_rate_counts_the_events_of_the_last_sixty_seconds(steps: list[tuple[float, int]]) -> None:
+    """The value is the number of events in the last 60 whole seconds, the current one included."""
+    rate, now, events = PerMinute(), 1000.0, []
+    for wait_s, count in steps:
+        now += wait_s
+        rate.add(now, count)
+        events.append((now, count))
+        assert rate.value(now) == sum(count for at, count in events if int(at) > int(now) - 60)
+
+
+def test_what_is_older_than_a_minute_is_forgotten() -> None:
+    """Events leave the rate a minute after they came in, without further events."""
+    rate = PerMinute()
+    rate.add(100.0, 7)
+    assert rate.value(159.9) == 7
+    assert rate.value(160.0) == 0

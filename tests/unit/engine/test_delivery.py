@@ -1,0 +1,199 @@
+"""What the answers of one transaction mean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+from typing import cast
+
+import pytest
+
+from sender.core.outcome import Outcome, Reason, Scope, Trouble
+from sender.core.reply import Reply
+from sender.core.stage import Stage
+from sender.engine.delivery import Delivery, Judgement, in_order, judge, split
+from sender.smtp.session import Answer, Session
+from sender.spool.contract import Spool
+
+from .values import CONTENT, message, recipients
+
+
+class _FakeSession:
+    """A session is asked for one thing: how many transactions it has had."""
+
+    def __init__(self, transactions: int) -> None:
+        self.transactions = transactions
+
+
+class _FakeSpool:
+    """Gives a block that says which it is."""
+
+    async def block(self, message_id: int, number: int) -> bytes:
+        """Give a block."""
+        return f"block {number} of {message_id}".encode()
+
+
+def _delivery(count: int, *, reconnected: bool = False) -> Delivery:
+    claimed = recipients(*(f"r{number}@example.org" for number in range(1, count + 1)))
+    return Delivery(message(*claimed), claimed, reconnected=reconnected)
+
+
+def _answer(stage: Stage, raw: str) -> Answer:
+    return Answer(stage, reply=Reply.parse(raw))
+
+
+def _judged(answers: Sequence[Answer], *, transactions: int = 2, reconnected: bool = False) -> Judgement:
+    session = cast("Session", _FakeSession(transactions))
+    return judge(_delivery(len(answers), reconnected=reconnected), session, answers)
+
+
+_TAKEN = _answer(Stage.END_OF_DATA, "250 2.0.0 queued")
+_RCPT = {
+    "taken": (_TAKEN, Outcome.DELIVERED),
+    "oddly taken": (_answer(Stage.END_OF_DATA, "251 will forward"), Outcome.DELIVERED),
+    "unknown": (_answer(Stage.RCPT, "550 5.1.1 no such user"), Outcome.BOUNCED),
+    "greylisted": (_answer(Stage.RCPT, "450 4.2.0 greylisted"), Outcome.DEFERRED),
+    "too many": (_answer(Stage.RCPT, "452 4.5.3 too many recipients"), None),
+    "closed": (_answer(Stage.RCPT, "421 closing"), Outcome.DEFERRED),
+}
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_each_recipient_gets_what_its_own_answer_says(count: int) -> None:
+    """Over all mixes of answers: none is settled by another's, and each is settled or goes again, once."""
+    for kinds in product(_RCPT, repeat=count):
+        judgement = _judged([_RCPT[kind][0] for kind in kinds])
+        outcomes = {result.recipient.id: result.verdict.outcome for result in judgement.settled}
+        again = {recipient.id for recipient in judgement.again}
+        assert len(judgement.settled) + len(judgement.again) == count
+        assert outcomes.keys() | again == set(range(1, count + 1))
+        for number, kind in enumerate(kinds, start=1):
+            expected = _RCPT[kind][1]
+            if expected is None:
+                assert (number in again) is (count > 1)
+            else:
+                assert outcomes[number] is expected
+        assert judgement.delivered == sum(_RCPT[kind][1] is Outcome.DELIVERED for kind in kinds)
+        assert judgement.session_over is ("closed" in kinds)
+
+
+@pytest.mark.parametrize("stage", [stage for stage in Stage if stage is not Stage.END_OF_DATA])
+@pytest.mark.parametrize("code", [250, 251, 252, 354])
+def test_only_the_end_of_data_delivers(stage: Stage, code: int) -> None:
+    """A positive reply to anything but the content takes no responsibility: it is a protocol error, and deferred."""
+    judgement = _judged([Answer(stage, reply=Reply(code, "ok"))], transactions=1)
+    (result,) = judgement.settled
+    assert (result.verdict.outcome, result.verdict.reason) == (Outcome.DEFERRED, Reason.PROTOCOL_ERROR)
+    assert judgement.delivered == 0
+
+
+@pytest.mark.parametrize(
+    ("raw", "stage", "reason"),
+    [
+        ("421 4.7.0 too many connections", Stage.MAIL, Reason.CONNECTION_LIMIT),
+        ("450 4.7.1 rate limit reached", Stage.MAIL, Reason.MESSAGE_RATE),
+        ("450 4.7.1 rate limit reached", Stage.END_OF_DATA, Reason.MESSAGE_RATE),
+        ("421 too many messages in this session", Stage.MAIL, Reason.SESSION_MESSAGE_LIMIT),
+    ],
+)
+def test_a_throttle_costs_the_message_nothing(raw: str, stage: Stage, reason: Reason) -> None:
+    """Recipients that were refused for our pace are not settled: they go again, and the lane learns why."""
+    judgement = _judged([_answer(stage, raw)] * 3, transactions=1)
+    assert judgement.settled == []
+    assert [recipient.id for recipient in judgement.again] == [1, 2, 3]
+    assert list(judgement.throttles) == [reason]
+
+
+def test_a_receiver_that_takes_not_even_one_recipient_defers_it() -> None:
+    """A "too many recipients" to the only one is no limit that a smaller envelope meets: the recipient waits."""
+    judgement = _judged([_answer(Stage.RCPT, "452 4.5.3 too many recipients")])
+    assert [result.verdict.outcome for result in judgement.settled] == [Outcome.DEFERRED]
+
+
+@pytest.mark.parametrize(
+    ("transactions", "reconnected", "goes_again"), [(2, False, True), (1, False, False), (2, True, False)]
+)
+def test_a_session_that_died_before_its_envelope_costs_nothing_once(
+    transactions: int, *, reconnected: bool, goes_again: bool
+) -> None:
+    """A used session that is found dead at MAIL gives the message another one; a fresh one, or the second, does not."""
+    lost = Answer(Stage.MAIL, trouble=Trouble.LOST, detail="connection lost")
+    judgement = _judged([lost], transactions=transactions, reconnected=reconnected)
+    assert bool(judgement.again) is goes_again
+    assert bool(judgement.settled) is not goes_again
+    assert judgement.session_over
+
+
+def test_a_message_that_found_a_dead_session_remembers_it() -> None:
+    """What goes again after a dead session is marked; what goes again after a throttle is not."""
+    delivery = _delivery(1)
+    dead = _judged([Answer(Stage.MAIL, trouble=Trouble.LOST)])
+    throttled = _judged([_answer(Stage.MAIL, "450 4.7.1 rate limit reached")])
+    assert [again.reconnected for again in in_order(dead, delivery, 100)] == [True]
+    assert [again.reconnected for again in in_order(throttled, delivery, 100)] == [False]
+
+
+@pytest.mark.parametrize("trouble", Trouble)
+def test_only_a_connection_that_is_lost_after_the_content_is_ambiguous(trouble: Trouble) -> None:
+    """Where the final dot may have arrived, the transaction may be repeated, and is counted as such."""
+    judgement = _judged([Answer(Stage.END_OF_DATA, trouble=trouble)], transactions=1)
+    assert judgement.ambiguous is (trouble is Trouble.LOST_AFTER_CONTENT)
+    assert [result.verdict.outcome for result in judgement.settled] == [Outcome.DEFERRED]
+
+
+@pytest.mark.parametrize(
+    ("answer", "proven"),
+    [
+        (_TAKEN, True),
+        (_answer(Stage.RCPT, "550 5.1.1 no such user"), True),
+        (_answer(Stage.MAIL, "451 4.7.652 too many connections"), False),
+        (Answer(Stage.MAIL, trouble=Trouble.LOST), False),
+        (Answer(Stage.MAIL, reply=Reply(552, "5.3.4 too large"), ours=True), False),
+    ],
+)
+def test_a_session_is_proven_by_an_answer_that_is_no_refusal_of_it(answer: Answer, *, proven: bool) -> None:
+    """Any answer of the receiver proves the session, but one that refuses it, and none that we gave ourselves."""
+    assert _judged([answer], transactions=1).proven is proven
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        ("452 4.3.1 insufficient system storage", Reason.OVERLOADED),
+        ("550 5.7.1 your address is on our blocklist", Reason.REPUTATION),
+    ],
+)
+def test_overload_and_blocks_reach_the_lane(raw: str, reason: Reason) -> None:
+    """A refusal that concerns the whole lane is handed to it."""
+    verdict = _judged([_answer(Stage.MAIL, raw)]).lane_verdict
+    assert verdict is not None
+    assert (verdict.reason, verdict.scope) == (reason, Scope.LANE)
+    assert _judged([_TAKEN]).lane_verdict is None
+
+
+def test_the_last_refusal_is_kept_in_its_words() -> None:
+    """What the lane writes into its diary is the last answer that was none of consent."""
+    judgement = _judged([_answer(Stage.RCPT, "450 4.2.0 greylisted"), _TAKEN])
+    assert judgement.last_refusal == (Stage.RCPT, "450 4.2.0 greylisted")
+    assert _judged([_TAKEN]).last_refusal is None
+
+
+@pytest.mark.parametrize(("count", "most", "sizes"), [(5, 2, [2, 2, 1]), (4, 2, [2, 2]), (3, 100, [3]), (1, 1, [1])])
+def test_a_message_is_split_into_envelopes_of_a_size(count: int, most: int, sizes: list[int]) -> None:
+    """No envelope has more recipients than allowed, and each recipient is in exactly one, in their order."""
+    whole = _delivery(count).message
+    parts = split(whole, most)
+    assert [len(part.recipients) for part in parts] == sizes
+    assert [recipient for part in parts for recipient in part.recipients] == whole.recipients
+
+
+async def test_a_message_goes_out_as_it_was_claimed() -> None:
+    """A session gets sender, recipients and first block; further blocks are read from the spool."""
+    claimed = recipients("a@example.org", "b@example.org")
+    spool = cast("Spool", _FakeSpool())
+    outgoing = Delivery(message(*claimed, blocks=3), claimed).outgoing(spool)
+    assert (outgoing.mail_from, outgoing.rcpt_tos) == ("me@example.com", ["a@example.org", "b@example.org"])
+    assert outgoing.first == CONTENT
+    assert outgoing.more is not None
+    assert [block async for block in outgoing.more()] == [b"block 1 of 4711", b"block 2 of 4711"]
+    assert Delivery(message(*claimed), claimed).outgoing(spool).more is None

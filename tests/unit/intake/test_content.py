@@ -1,0 +1,156 @@
+"""Content as it comes in."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from sender.intake.content import HEADERS_LIMIT, Canonical, Reader, RefusedContentError
+from sender.spool.contract import BLOCK
+
+_TRACE = b"Received: from a\r\n\tby b; today\r\n"
+_ROOM = BLOCK - len(_TRACE + b"S: x\r\n\r\n" + b"\r\n")  # for a body that fills the first block
+_contents = st.lists(
+    st.sampled_from([b"\r\n", b"\r", b"\n", b"\r\r", b"\r\r\n", b"\n\r", b"a", b"received:", b" ", b"\xff"]),
+    max_size=25,
+).map(b"".join)
+_cuts = st.lists(st.integers(1, 9), max_size=40)
+
+
+def _pieces(content: bytes, cuts: list[int]) -> list[bytes]:
+    pieces = []
+    for length in cuts:
+        pieces.append(content[:length])
+        content = content[length:]
+    return [*pieces, content]
+
+
+def _reader(*, max_size: int = 10**7, max_hops: int = 100) -> Reader:
+    return Reader(trace=_TRACE, max_size=max_size, max_hops=max_hops)
+
+
+def _read(reader: Reader, pieces: list[bytes]) -> list[bytes]:
+    """Give the blocks of a message."""
+    blocks = []
+    for piece in pieces:
+        reader.feed(piece)
+        blocks += reader.blocks()
+    return [*blocks, reader.finish()]
+
+
+def _by_the_rules(content: bytes) -> bytes:
+    """Do the same as `Canonical`, in two obvious steps."""
+    return b"\r\n".join(line.replace(b"\r", b" ") for line in re.split(rb"\r*\n", content))
+
+
+@given(_contents, _cuts)
+@example(b"a\r\r\nb", [2, 1])
+@example(b"a\r", [])
+def test_line_ends_become_crlf_whatever_the_cuts_are(content: bytes, cuts: list[int]) -> None:
+    """LF and CRs before an LF are one line end, a lone CR is a space, wherever content is cut."""
+    canonical = Canonical()
+    done = b"".join(canonical.feed(piece) for piece in _pieces(content, cuts)) + canonical.end()
+    assert done == _by_the_rules(content)
+
+
+@given(_contents, _cuts)
+def test_what_is_stored_has_no_bare_cr_or_lf(content: bytes, cuts: list[int]) -> None:
+    """Whatever a client sends, the spool's content has CRLF line ends and no other CR or LF, and ends in one."""
+    stored = b"".join(_read(_reader(), _pieces(content, cuts)))
+    assert stored.startswith(_TRACE)
+    assert not re.search(rb"\r(?!\n)|(?<!\r)\n", stored)
+    assert stored.endswith(b"\r\n")
+
+
+@given(_contents, _cuts)
+def test_canonical_content_is_stored_as_it_is(content: bytes, cuts: list[int]) -> None:
+    """Content with CRLF line ends is not changed, so that signatures hold."""
+    content = _by_the_rules(content) + b"\r\n"
+    reader = _reader()
+    assert b"".join(_read(reader, _pieces(content, cuts))) == _TRACE + content
+    assert reader.size == len(content)
+
+
+def test_content_without_a_final_line_end_gets_one() -> None:
+    """The last line ends in CRLF too."""
+    assert _read(_reader(), [b"Subject: x\r\n\r\nhello"])[-1].endswith(b"hello\r\n")
+
+
+@pytest.mark.parametrize("length", [_ROOM, _ROOM - 1, _ROOM + 1, _ROOM + BLOCK, _ROOM + 2 * BLOCK + 1])
+@pytest.mark.parametrize("step", [4096, BLOCK, 10 * BLOCK])
+def test_content_is_cut_into_blocks(length: int, step: int) -> None:
+    """All blocks but the last have exactly the block size, the last has at least one byte, and nothing is lost."""
+    content = b"S: x\r\n\r\n" + b"y" * length + b"\r\n"
+    blocks = _read(_reader(), [content[start : start + step] for start in range(0, len(content), step)])
+    assert b"".join(blocks) == _TRACE + content
+    assert all(len(block) == BLOCK for block in blocks[:-1])
+    assert 0 < len(blocks[-1]) <= BLOCK
+
+
+@given(at=st.integers(0, 60), lone=st.booleans())
+def test_nul_is_refused(at: int, *, lone: bool) -> None:
+    """Content with NUL is refused for good, wherever the NUL stands."""
+    content = b"Subject: x\r\n\r\nsome text of a message, and some more of it.\r\n"
+    pieces = [content[:at], b"\0", content[at:]] if lone else [content[:at] + b"\0" + content[at:]]
+    with pytest.raises(RefusedContentError, match=r"^554 5\.6\.0 ") as refusal:
+        _read(_reader(), pieces)
+    assert refusal.value.reason == "malformed"
+
+
+@pytest.mark.parametrize("step", [1, 7, 1000])
+def test_the_size_limit_is_exact(step: int) -> None:
+    """A message of the greatest size is taken; one byte more is refused, our own trace not counted."""
+    content = b"S: x\r\n\r\n" + b"y" * 90 + b"\r\n"
+    pieces = [content[start : start + step] for start in range(0, len(content), step)]
+    assert b"".join(_read(_reader(max_size=100), pieces)) == _TRACE + content
+    with pytest.raises(RefusedContentError, match=r"^552 5\.3\.4 Message is larger than 99 bytes$") as refusal:
+        _read(_reader(max_size=99), pieces)
+    assert refusal.value.reason == "too_large"
+
+
+def test_a_flood_of_carriage_returns_is_refused() -> None:
+    """Carriage returns that wait for what follows them fill no memory without end."""
+    reader = _reader()
+    for _ in range(HEADERS_LIMIT // 65536):
+        reader.feed(b"\r" * 65536)
+    with pytest.raises(RefusedContentError, match=r"^554 5\.6\.0 "):
+        reader.feed(b"\r" * 65536)
+
+
+@given(st.integers(0, 8), _cuts, st.sampled_from([b"", b"\r\nReceived: in the body\r\nReceived: again\r\n"]))
+def test_hops_are_counted_in_the_headers_whatever_the_cuts_are(hops: int, cuts: list[int], body: bytes) -> None:
+    """More Received lines than allowed are a loop; our own, folded lines, other names and the body do not count."""
+    lines = [b"Received: from x\r\n", b"RECEIVED : from y\r\n", b"received:\r\n\tReceived: folded\r\n"]
+    headers = b"X-Received: no\r\n" + b"".join(lines[number % 3] for number in range(hops))
+    pieces = _pieces(headers + body, cuts)
+    if hops > 5:
+        with pytest.raises(RefusedContentError, match=rf"^554 5\.4\.6 Too many hops: {hops} ") as refusal:
+            _read(_reader(max_hops=5), pieces)
+        assert refusal.value.reason == "loop"
+    else:
+        assert b"".join(_read(_reader(max_hops=5), pieces)) == _TRACE + headers + body
+
+
+@pytest.mark.parametrize("step", [1000, 4096, 65536, HEADERS_LIMIT, 4 * HEADERS_LIMIT])
+def test_headers_fit_into_the_first_block(step: int) -> None:
+    """Headers larger than the first block has room for are refused, however much comes at once."""
+    for length, fits in ((HEADERS_LIMIT - 1000, True), (HEADERS_LIMIT + 1000, False)):
+        content = b"X: " + b"y" * length + b"\r\n\r\nbody\r\n"
+        pieces = [content[start : start + step] for start in range(0, len(content), step)]
+        if fits:
+            assert b"".join(_read(_reader(), pieces)) == _TRACE + content
+        else:
+            with pytest.raises(RefusedContentError, match=r"^552 5\.3\.4 Headers are larger") as refusal:
+                _read(_reader(), pieces)
+            assert refusal.value.reason == "too_large"
+
+
+@pytest.mark.parametrize(("text", "eight_bit"), [("plain", False), ("grüße", True)])
+def test_eight_bit_content_is_noticed(text: str, *, eight_bit: bool) -> None:
+    """A message knows whether it has octets above 127."""
+    reader = _reader()
+    _read(reader, [b"Subject: x\r\n\r\n", text.encode(), b"\r\n"])
+    assert reader.eight_bit is eight_bit
