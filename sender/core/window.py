@@ -23,13 +23,20 @@ PROBE_WAIT_S, PROBE_WAIT_MAX_S = 5.0, 180.0
 GATE_S, GATE_MAX_S = 2.0, 60.0
 REST_S, REST_MAX_S = 0.5, 5.0
 ONE_EVENT_S = 1.0  # refusals this close together are one event
-DEBT = 1000  # deliveries that pay for a refused try
+DEBT = 1200  # deliveries that pay for a refused try
 UNPAID_S = 1800.0  # a try that is not paid for may be made after this
 OVERLOAD_S, BLOCK_S = 30.0, 900.0
 SOFT_SPAN_S, SOFT_COUNT, SOFT_SHARE = 60.0, 3, 0.05
 UNCLEAN_SHARE = 0.8
 FADE_S = 86400.0
-CLEAN_OPENS = 100
+FADE = 0.7  # what is left of the distance to the plateau after a refusal below it
+CLEAN_OPENS = 60
+SOON_S = 1.0
+CALM_S = 60.0
+GATE_GROWTH = 1.5
+LATE = 3.0
+TAKEN_SOON = 0.25
+KEEP_S = 30.0  # after a refusal inside the limit a working session is worth more than a new one, for so long
 
 
 class Cause(StrEnum):
@@ -81,6 +88,7 @@ class Ticket:
     """One session in the eyes of its window."""
 
     level: int  # how many were in use when it began, itself included
+    soon: bool = False  # it took the place of one that had just been closed
     open: bool = False
     proven: bool = False
 
@@ -102,6 +110,7 @@ class Window:
         self.gate_s = GATE_S
         self.rest_s = 0.0
         self.debt = 0
+        self.plateau = 0.0  # the limit that we were pushed off; it fades with each refusal on the way back
         self.probe_at = now
         self.retry_at = now
         self.hold_until = now
@@ -109,10 +118,15 @@ class Window:
         self.changes: list[Change] = []  # the lane takes these out
         self._closed_at = -1e12
         self._event_at = -1e12
+        self._keep_until = -1e12  # working sessions are not ended for their age before this
         self._edge = False  # whether the last refusal was at the limit
+        self._doubted = False  # refused inside the limit, and not taken since
+        self._inside_at = -1e12
+        self._late = 0.0  # whether places that were just left are refused: from never to always
         self._clean_opens = 0
         self._keep: int | None = None
         self._block_s = BLOCK_S
+        self._closes: deque[float] = deque(maxlen=200)
         self._soft: deque[float] = deque()
         self._answers: deque[float] = deque()
         if remembered is not None:
@@ -141,14 +155,17 @@ class Window:
             return Obstacle.MAX_WINDOW, None
         if now < self.hold_until:
             return Obstacle.HOLD, self.hold_until
+        cooling = self._cooling(now)
         if self.in_use < self.limit:
             if now < self.retry_at:
                 return Obstacle.RETRY, self.retry_at
-            if now < self._closed_at + self.rest_s:
-                return Obstacle.REST, self._closed_at + self.rest_s
-            return (Obstacle.OPENING, None) if self.unproven >= max(1, self.proven // 4) else None
+            if self.in_use + cooling >= self.limit:
+                return Obstacle.REST, self._closes[-cooling] + self.rest_s
+            return (Obstacle.OPENING, None) if self.unproven >= self._refill(now) else None
         if self.growing:
-            return (Obstacle.OPENING, None) if self.unproven >= max(1, self.proven // 8) else None
+            explorers = max(1, min(2, self.limit // 8))
+            full = self.in_use >= self.limit + explorers or self.unproven >= self._refill(now) + explorers
+            return (Obstacle.OPENING, None) if full else None
         next_try_at = self.next_try_at
         if now < next_try_at:
             return Obstacle.WINDOW, next_try_at
@@ -157,7 +174,27 @@ class Window:
     @property
     def next_try_at(self) -> float:
         """The instant from which a session beyond the limit may be tried (deliveries may bring it forward)."""
-        return max(self.probe_at, self.unpaid_at) if self.debt > 0 else self.probe_at
+        return max(self.probe_at, self.unpaid_at) if self.debt > 0 and not self._below else self.probe_at
+
+    @property
+    def _below(self) -> bool:
+        """Tell whether more was allowed not long ago: the way back there is not paid for."""
+        return self.limit < self.plateau - 0.5
+
+    def _cooling(self, now: float) -> int:
+        """Count the sessions that we closed so shortly ago that the receiver may count them still."""
+        count = 0
+        for closed_at in reversed(self._closes):
+            if closed_at + self.rest_s <= now:
+                break
+            count += 1
+        return count
+
+    def _refill(self, now: float) -> int:
+        """Sessions that may be unproven inside the limit: a quarter of what works, and one for each just closed."""
+        while self._closes and self._closes[0] < now - 5.0:
+            self._closes.popleft()
+        return max(1, self.proven // 4) + len(self._closes)
 
     def surplus(self) -> bool:
         """Tell whether a session should be closed after its message: fewer are wanted than are open."""
@@ -167,15 +204,16 @@ class Window:
 
     def may_retire(self, now: float) -> bool:
         """Tell whether an old session may be closed for its age: not while a new one could not be opened."""
-        return now >= self.hold_until and now >= self.retry_at
+        return now >= self.hold_until and now >= min(self.retry_at, self._keep_until)
 
     # events
 
-    def opening(self) -> Ticket:
+    def opening(self, now: float) -> Ticket:
         """A session begins."""
+        self._keep = None
         self.in_use += 1
         self.unproven += 1
-        return Ticket(self.in_use)
+        return Ticket(self.in_use, soon=bool(self._closes) and now - self._closes[-1] < self.rest_s + SOON_S)
 
     def taken(self, ticket: Ticket) -> None:
         """The session is open: its banner and EHLO were answered. It is proven by its first MAIL or RCPT."""
@@ -187,11 +225,15 @@ class Window:
             return
         ticket.proven = True
         self.unproven -= 1
-        self.gate_s, self._block_s = GATE_S, BLOCK_S
-        self._clean_opens += 1
-        if self._clean_opens >= CLEAN_OPENS:
-            self._clean_opens = 0
-            self.rest_s = self.rest_s * 0.9 if self.rest_s > REST_S / 2 else 0.0
+        if self._doubted:
+            self._doubted, self.gate_s = False, GATE_S
+        self._block_s = BLOCK_S
+        if ticket.soon:
+            self._late = max(self._late - TAKEN_SOON, -LATE)
+            self._clean_opens += 1
+            if self._clean_opens >= CLEAN_OPENS:
+                self._clean_opens = 0
+                self.rest_s = self.rest_s * 0.9 if self.rest_s > REST_S / 2 else 0.0
         level = min(ticket.level, self.in_use, self.ceiling)
         if level > self.limit:
             self._set(level, Cause.TAKEN, now)
@@ -210,8 +252,10 @@ class Window:
         elif same_event and self._edge:
             self._set(max(1, self.in_use), Cause.REFUSED, now)
         else:
-            self._refused_inside(now, same_event=same_event)
+            self._refused_inside(ticket, now, same_event=same_event)
         self._event_at = now
+        if self.in_use < self.limit:
+            self._keep_until = max(self._keep_until, now + KEEP_S)
         self.probe_at = now + self._jittered(max(self.wait_s, self.gate_s if self.in_use < self.limit else 0.0))
         if self.in_use == 0:
             self.retry_at = max(self.retry_at, now + self._jittered(self.gate_s))
@@ -220,6 +264,7 @@ class Window:
             until = now + honoured(retry_after_s)
             self.probe_at = max(self.probe_at, until)
             self.retry_at = max(self.retry_at, until)
+            self._keep_until = until
 
     def _refused_at_limit(self, now: float, *, same_event: bool) -> None:
         self._edge = True
@@ -229,20 +274,30 @@ class Window:
             self._set(max(1, self.in_use), Cause.REFUSED, now)
         elif not same_event:
             self.wait_s = min(self.wait_s * 2, PROBE_WAIT_MAX_S)
-            self.debt = min(self.debt + DEBT, 4 * DEBT)
-            self.unpaid_at = now + UNPAID_S
+            if self._below:
+                self.plateau = self.limit + FADE * (self.plateau - self.limit)
+            else:
+                self.debt = min(self.debt + DEBT, 4 * DEBT)
+                self.unpaid_at = now + UNPAID_S
 
-    def _refused_inside(self, now: float, *, same_event: bool) -> None:
+    def _refused_inside(self, ticket: Ticket, now: float, *, same_event: bool) -> None:
         self._edge = False
-        if now - self._closed_at < max(1.0, self.rest_s + 1.0) and self.gate_s == GATE_S:
-            self.rest_s = min(REST_MAX_S, max(REST_S, self.rest_s * 1.5))
+        if ticket.soon and not self._doubted:
             self._clean_opens = 0
+            self._late = min(self._late + 1, LATE)
+            if self._late > 1 or self.rest_s:  # once is chance
+                self.rest_s = min(REST_MAX_S, max(REST_S, self.rest_s * 1.5))
         if same_event:
             return
-        again = self.gate_s > GATE_S
+        again, self._doubted = self._doubted, True
+        if not again:
+            self.gate_s = GATE_S if now - self._inside_at > CALM_S else self.gate_s
+        self._inside_at = now
         self.retry_at = now + self._jittered(self.gate_s)
-        self.gate_s = min(self.gate_s * 2, GATE_MAX_S)
+        if again:
+            self.gate_s = min(self.gate_s * 2, GATE_MAX_S)
         if again or self.in_use == 0:
+            self.plateau = max(self.plateau, self.limit)
             self._set(max(1, self.in_use), Cause.REFUSED_INSIDE, now)
             self.wait_s = PROBE_WAIT_S
             self.debt = min(self.debt, 0)
@@ -251,6 +306,7 @@ class Window:
         """The session ended, for any cause but a refusal."""
         if ticket.open:
             self._closed_at = now
+            self._closes.append(now)
         self._end(ticket)
 
     def answered(self, now: float) -> None:
@@ -268,13 +324,15 @@ class Window:
         if len(self._soft) >= SOFT_COUNT and len(self._soft) > SOFT_SHARE * (len(self._soft) + len(self._answers)):
             self._soft.clear()
             self.cut(now)
+            self._keep = self.limit
 
     def cut(self, now: float) -> None:
         """A working session was closed on us for there are too many: what is open now is the limit."""
+        self.plateau = max(self.plateau, self.limit)
         self._set(max(1, min(self.limit, self.in_use)), Cause.THROTTLED, now)
-        self._keep = self.limit
-        self.growing = False
-        self.probe_at = max(self.probe_at, now + self._jittered(self.wait_s))
+        self.growing, self.wait_s = False, PROBE_WAIT_S
+        self.debt = min(self.debt, 0)
+        self.probe_at = now + self._jittered(self.wait_s)
 
     def overloaded(self, now: float) -> None:
         """The receiver says that it has too much to do: half, and no new sessions for a while."""
@@ -291,7 +349,7 @@ class Window:
         if now < self.hold_until:
             return
         wait_s = self._jittered(self._block_s) if retry_after_s is None else honoured(retry_after_s)
-        self._block_s = min(self._block_s * 2, 4 * BLOCK_S)
+        self.plateau = max(self.plateau, self.limit)
         self._set(1, Cause.BLOCKED, now)
         self._keep = 1
         self.growing, self.wait_s = True, PROBE_WAIT_S
