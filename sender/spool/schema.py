@@ -7,6 +7,7 @@ A spool that is newer than this program is refused.
 from __future__ import annotations
 
 import sqlite3
+import time
 from typing import TYPE_CHECKING
 
 from sender.core.errors import SpoolError
@@ -100,6 +101,20 @@ CREATE TABLE totals (
 """
 
 MIGRATIONS = (_FIRST,)
+
+
+def begin_wal(connection: sqlite3.Connection, wait_s: float) -> None:
+    """Switch to WAL. SQLite does not wait by itself when two processes do this to a new file at the same time."""
+    until = time.monotonic() + wait_s
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def migrate(connection: sqlite3.Connection) -> None:
