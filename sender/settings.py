@@ -171,6 +171,7 @@ class HttpSettings(_Table):
     """`[http]`: API, metrics and health."""
 
     listen: Endpoint = "127.0.0.1:8025"
+    intake_listen: Endpoint | Literal[""] = ""  # of a process that only accepts, beside the delivering one
     tokens_file: Unsupported = ""
 
 

@@ -316,9 +316,9 @@ class Lane:
             self.deferrals.add(self.around.clock.steady(), len(results))
             self.around.settler.settle(delivery.message, results, way, self.metrics)
 
-    def unreadable(self, delivery: Delivery, error: SpoolError) -> None:
-        """Let a message wait whose content cannot be read: the receiver has nothing to do with it."""
-        log.error("%s: %s", self.name, error)
+    def not_tried(self, delivery: Delivery, error: Exception) -> None:
+        """Let a message wait that failed for a fault of ours: the receiver has nothing to do with it."""
+        log.error("%s: %r", self.name, error, exc_info=None if isinstance(error, SpoolError) else error)
         self.crew.spawn(self.stock.give_back([delivery]))
         self.dialing.pause(self.around.clock.steady(), _LOCAL_PAUSE_S)
 

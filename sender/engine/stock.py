@@ -87,7 +87,12 @@ class Stock:
         arrivals = [queue.arrivals for queue in queues]
         try:
             claim = await around.spool.claim(
-                [queue.id for queue in queues], site=self._site, now=wall, limit=self._depth, byte_limit=_BYTES_AHEAD
+                [queue.id for queue in queues],
+                site=self._site,
+                now=wall,
+                limit=self._depth,
+                byte_limit=_BYTES_AHEAD,
+                together=max_recipients,
             )
         except SpoolError:
             self.turns.put_back(queues, queues, 0)

@@ -13,6 +13,7 @@ from sender.daemon import Role
 from sender.sandbox import Behaviour, Hang
 from sender.spool.contract import State
 from tests.scenes.processes import Served
+from tests.servers.process import free_port
 
 if TYPE_CHECKING:
     from tests.scenes.world import World
@@ -115,13 +116,14 @@ async def test_a_port_that_is_taken_is_said_so(world: World, part: str) -> None:
 
 
 async def test_mail_of_an_intake_process_is_delivered_by_another(world: World) -> None:
-    """What one process accepts another delivers, and those that deliver may come and go."""
+    """What one process accepts another delivers, on one configuration, and those that deliver may come and go."""
     receiver = await world.site("ok.test", Behaviour(full_prefixes=("late",)))
-    await world.start(role=Role.INTAKE)
+    http = {"intake_listen": f"127.0.0.1:{world.http_port}", "listen": f"127.0.0.1:{free_port()}"}
+    await world.start({"http": http}, role=Role.INTAKE)
     await world.send("first@ok.test")
     status, body = await world.get("/v1/queue")
     assert (status, b"only accepts mail" in body) == (409, True)
-    other = world.configure({"http": {"listen": "127.0.0.1:0"}, "smtp": {"listen": ["127.0.0.1:0"]}})
+    other = world.configure({"http": http})
     for round_number in range(3):
         async with Served(other, "--role", "delivery") as served:
             sent = [world.message(f"user{round_number}-{number}@ok.test") for number in range(150)]

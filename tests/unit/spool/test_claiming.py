@@ -160,3 +160,20 @@ async def test_old_mail_is_claimed_by_age(spool: Spool) -> None:
     assert sorted(addresses(aged)) == ["ancient@b.test", "tried@b.test"]
     assert await states(spool, untried.id) == [State.QUEUED]
     assert await spool.claim_aged(tried_before=NOW - 50, untried_before=NOW - 500, limit=10) == []
+
+
+async def test_old_mail_in_held_queues_is_left_alone(spool: Spool) -> None:
+    """Mail in a queue that an operator holds is not claimed for its age."""
+    for domain in ("held.test", "free.test"):
+        await spool.accept(mail(f"ancient@{domain}", at=NOW - 1000, due_at=NOW + 500))
+    held = [row.id for row in await spool.queues() if row.domain == "held.test"]
+    aged = await spool.claim_aged(tried_before=NOW, untried_before=NOW - 500, limit=10, held=held)
+    assert addresses(aged) == ["ancient@free.test"]
+
+
+async def test_a_large_message_is_claimed_in_parts(spool: Spool) -> None:
+    """No more of a message's other recipients come with a claim than share a transaction."""
+    await spool.accept(mail(*(f"user{number}@b.test" for number in range(30)), at=NOW, due_at=NOW))
+    (row,) = await spool.queues()
+    first = await spool.claim([row.id], site="mx.b.test", now=NOW, limit=1, byte_limit=10**6, together=10)
+    assert len(first.messages[0].recipients) <= 10
