@@ -1,20 +1,25 @@
-"""`config/providers.toml` as a value: the large mailbox providers by their MX hosts. Everything works without the file."""
+"""`config/providers.toml` as a value: the large mailbox providers by their MX hosts.
+
+Everything works without the file.
+"""
 
 from __future__ import annotations
 
+import re
 import tomllib
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sender.core.address import canonical_domain
 from sender.core.errors import ConfigError, Problem
 from sender.core.provider import Provider, Providers
 from sender.shipped import shipped
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 _FIGURES = ("cap", "messages_per_session", "max_recipients")
+_DOMAIN = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+")
 _KEYS = {"title", "mx", "sources", *_FIGURES}
 
 
@@ -57,34 +62,34 @@ def load(path: Path) -> Providers:
     return Providers(tuple(found))
 
 
-def _wrong(place: str, name: str, table: dict[str, Any], taken: dict[str, str]) -> list[Problem]:
-    problems = [
-        Problem(place, f"{name}.{key}", value, f"unknown key; known here: {', '.join(sorted(_KEYS))}")
-        for key, value in table.items()
-        if key not in _KEYS
-    ]
+def _wrong(place: str, name: str, table: dict[str, Any], taken: dict[str, str]) -> Iterator[Problem]:
+    for key, value in table.items():
+        if key not in _KEYS:
+            yield Problem(place, f"{name}.{key}", value, f"unknown key; known here: {', '.join(sorted(_KEYS))}")
     if not isinstance(table.get("title", ""), str):
-        problems.append(Problem(place, f"{name}.title", table["title"], "must be a string"))
+        yield Problem(place, f"{name}.title", table["title"], "must be a string")
     for key in ("mx", "sources"):
         value = table.get(key, [])
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            problems.append(Problem(place, f"{name}.{key}", value, "must be an array of strings"))
-            return problems
+            yield Problem(place, f"{name}.{key}", str(value), "must be an array of strings")
+            return
     if not table.get("mx"):
-        problems.append(Problem(place, f"{name}.mx", table.get("mx"), "must have at least one domain"))
+        yield Problem(place, f"{name}.mx", "", "must have at least one domain")
     for domain in table.get("mx", ()):
-        if canonical_domain(domain) != domain:
-            problems.append(Problem(place, f"{name}.mx", domain, "must be a domain in lower case"))
-        if domain in taken:
-            problems.append(Problem(place, f"{name}.mx", domain, f"is a domain of {taken[domain]} already"))
-        taken[domain] = name
+        if _DOMAIN.fullmatch(domain) is None:
+            yield Problem(place, f"{name}.mx", domain, "must be a domain in lower case")
+        if taken.setdefault(domain, name) != name:
+            yield Problem(place, f"{name}.mx", domain, f"is a domain of {taken[domain]} already")
+    yield from _wrong_figures(place, name, table)
+
+
+def _wrong_figures(place: str, name: str, table: dict[str, Any]) -> Iterator[Problem]:
     for key in _FIGURES:
         figure = table.get(key, 1)
         if not isinstance(figure, int) or isinstance(figure, bool) or figure < 1:
-            problems.append(Problem(place, f"{name}.{key}", figure, "must be a whole number, 1 or more"))
+            yield Problem(place, f"{name}.{key}", figure, "must be a whole number, 1 or more")
         elif key in table and not table.get("sources"):
-            problems.append(Problem(place, f"{name}.{key}", figure, "must have its source under `sources`"))
-    return problems
+            yield Problem(place, f"{name}.{key}", figure, "must have its source under `sources`")
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -82,9 +82,7 @@ def load(path: Path, known: Providers | None = None) -> tuple[Rule, ...]:
     """Read a file, and try its examples. Raises ConfigError with every problem in it."""
     tables = read(path)
     place = str(path)
-    problems = [
-        Problem(place, key, "", "unknown key; known here: rule") for key in tables if key != "rule"
-    ]
+    problems = [Problem(place, key, "", "unknown key; known here: rule") for key in tables if key != "rule"]
     entries = tables.get("rule", [])
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise ConfigError([*problems, Problem(place, "rule", str(entries), 'must be tables "[[rule]]"')])
@@ -108,9 +106,7 @@ def _place_of(entry: dict[str, Any], number: int) -> str:
     return f'rule."{name}"' if isinstance(name, str) and name else f"rule.{number}"
 
 
-def _wrong(
-    place: str, name: str, entry: dict[str, Any], names: set[str], known: Providers
-) -> Iterator[Problem]:
+def _wrong(place: str, name: str, entry: dict[str, Any], names: set[str], known: Providers) -> Iterator[Problem]:
     """Find what is wrong with the keys of one rule."""
     for key, value in entry.items():
         if key not in _KEYS:
@@ -139,28 +135,39 @@ def _wrong_values(place: str, name: str, entry: dict[str, Any], known: Providers
             yield Problem(place, f"{name}.{key}", entry[key], f"must be one of {', '.join(allowed)}")
     for stage in entry.get("stages", ()):
         if stage not in list(_REPLYING):
-            yield Problem(place, f"{name}.stages", stage, f"no reply comes there; must be one of {', '.join(_REPLYING)}")
-    for code in entry.get("codes", ()):
+            rule = f"can never occur: a reply comes at one of {', '.join(_REPLYING)}"
+            yield Problem(place, f"{name}.stages", stage, rule)
+    codes = entry.get("codes", ("4", "5"))
+    if entry.get("outcome") == Outcome.BOUNCED and not all(code.startswith("5") for code in codes):
+        yield Problem(place, f"{name}.outcome", entry["outcome"], 'must be "deferred", or codes must begin with 5')
+    if "provider" in entry and known.named(str(entry["provider"])) is None:
+        yield Problem(place, f"{name}.provider", entry["provider"], f"must be one of {', '.join(known.names)}")
+    yield from _wrong_codes(place, name, entry)
+    yield from _wrong_expressions(place, name, entry)
+
+
+def _wrong_codes(place: str, name: str, entry: dict[str, Any]) -> Iterator[Problem]:
+    codes = entry.get("codes", ("4", "5"))
+    for code in codes:
         if _CODE.fullmatch(code) is None:
             yield Problem(place, f"{name}.codes", code, "can never occur: must begin with 4 or 5, at most three digits")
     for code in entry.get("enhanced", ()):
         if _ENHANCED.fullmatch(code) is None:
             yield Problem(place, f"{name}.enhanced", code, 'must be a whole enhanced code of 4 or 5, such as "4.7.0"')
-        elif entry.get("codes") and not any(str(first).startswith(code[0]) for first in entry["codes"]):
+        elif not any(first.startswith(code[0]) for first in codes):
             yield Problem(place, f"{name}.enhanced", code, "can never occur with these codes")
+
+
+def _wrong_expressions(place: str, name: str, entry: dict[str, Any]) -> Iterator[Problem]:
     for key in ("text", "unless"):
         for source in entry.get(key, ()):
             try:
-                pattern = re.compile(source, re.IGNORECASE)
+                empty = re.compile(source, re.IGNORECASE).search("")
             except re.error as error:
                 yield Problem(place, f"{name}.{key}", source, f"is not a regular expression: {error}")
-            else:
-                if pattern.search(""):
-                    yield Problem(place, f"{name}.{key}", source, "must not match an empty text")
-    if entry.get("outcome") == Outcome.BOUNCED and not all(str(code).startswith("5") for code in entry.get("codes", "4")):
-        yield Problem(place, f"{name}.outcome", entry["outcome"], 'must be "deferred", or codes must begin with 5')
-    if "provider" in entry and known.named(str(entry["provider"])) is None:
-        yield Problem(place, f"{name}.provider", entry["provider"], f"must be one of {', '.join(known.names)}")
+                continue
+            if empty:
+                yield Problem(place, f"{name}.{key}", source, "must not match an empty text")
 
 
 def _rule(entry: dict[str, Any], known: Providers) -> Rule:

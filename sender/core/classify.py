@@ -1,7 +1,7 @@
 """What a reply means: stage, reply and the host that said it in, verdict out.
 
-Read in this order: the first digit; rules that name one provider or one server program (data, see `sender/rules.py`);
-the table of meanings, by words (`core/meanings/`); the enhanced status code; the code and the stage alone. `classify` is
+Read in this order: the first digit; rules for one provider or one server program (data, see `sender/rules.py`); the
+table of meanings, by words (`core/meanings/`); the enhanced status code; the code and the stage alone. `classify` is
 total: every stage and every code from 200 to 599 has a verdict. Only this module turns replies into outcomes.
 """
 
@@ -18,7 +18,7 @@ from sender.core.plain import plain
 from sender.core.stage import Stage
 from sender.core.status import STATUS
 from sender.core.wait import wait_named_in
-from sender.core.wording import Text
+from sender.core.wording import Text, wording
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,8 +39,23 @@ PACE = frozenset(
         Reason.DAILY_LIMIT,
     }
 )
-_CLOSING, _TOO_MUCH_STORAGE = 421, 552
+_CLOSING, _PERMANENT, _TOO_MUCH_STORAGE = 421, 500, 552
+# What a code alone says at a stage, or at every stage; scope None is what the stage speaks of.
+_BY_CODE: dict[tuple[int, Stage | None], tuple[Reason, Scope | None]] = {
+    (452, Stage.RCPT): (Reason.MAILBOX_FULL, Scope.RECIPIENT),
+    (552, Stage.RCPT): (Reason.MAILBOX_FULL, Scope.RECIPIENT),
+    (550, Stage.RCPT): (Reason.MAILBOX_UNKNOWN, Scope.RECIPIENT),
+    (551, Stage.RCPT): (Reason.MAILBOX_UNKNOWN, Scope.RECIPIENT),
+    (553, Stage.RCPT): (Reason.MAILBOX_UNKNOWN, Scope.RECIPIENT),
+    (500, None): (Reason.MALFORMED, Scope.SESSION),
+    (501, None): (Reason.MALFORMED, None),
+    (502, None): (Reason.MALFORMED, Scope.SESSION),
+    (503, None): (Reason.MALFORMED, Scope.SESSION),
+    (504, None): (Reason.MALFORMED, None),
+}
 _STATUS_ANYWHERE = re.compile(r"(?<![\d.])#?([245])\.(\d{1,3}\.\d{1,3})(?![\d.]*\d)")
+_SAYS_SOMETHING = wording("{temporary}, {blocked}, error, policy, service")
+_REFUSES = wording("{blocked}, {spam}")
 _STAGE_SCOPE = {
     Stage.MAIL: Scope.MESSAGE,
     Stage.RCPT: Scope.RECIPIENT,
@@ -157,12 +172,12 @@ def _status(reply: Reply) -> str:
 @lru_cache(maxsize=4096)
 def _meant(stage: Stage, code: int, status: str, words: str) -> _Meant:
     """Find the meaning of words that are plain: receivers repeat themselves, so it is remembered."""
-    text = Text(words)
+    text = Text(f"{words} . status{status}")
     for meaning in MEANINGS:
         if meaning.holds(stage, code, text):
             scope = meaning.scope or _STAGE_SCOPE.get(stage, Scope.SESSION)
             return _Meant(meaning.reason, _reaching(stage, scope), meaning.name)
-    return _without_words(stage, code, status)
+    return _without_words(stage, code, status, text)
 
 
 def _reaching(stage: Stage, scope: Scope) -> Scope:
@@ -172,28 +187,25 @@ def _reaching(stage: Stage, scope: Scope) -> Scope:
     return scope
 
 
-def _without_words(stage: Stage, code: int, status: str) -> _Meant:
+def _without_words(stage: Stage, code: int, status: str, text: Text) -> _Meant:
     """Judge by codes and stage alone."""
-    known = STATUS.get(status)
     here = Scope.LANE if stage.opens_session else _STAGE_SCOPE.get(stage, Scope.SESSION)
-    if known is not None and (code >= 500 or known[0] is not Reason.MAILBOX_UNKNOWN):  # noqa: PLR2004
-        return _Meant(known[0], _reaching(stage, known[1] or here), f"status {status}")
+    reason, scope = STATUS.get(status, (Reason.UNCLASSIFIED, None))
+    # "4.1.1" says that a mailbox is not known yet, which is no answer.
+    if reason is not Reason.UNCLASSIFIED and not (reason is Reason.MAILBOX_UNKNOWN and code < _PERMANENT):
+        return _Meant(reason, _reaching(stage, scope or here), f"status {status}")
     if stage.opens_session:
         # 421 to a new connection, with a text that nobody knows, is a limit more often than anything else.
-        if code == _CLOSING:
+        if code == _CLOSING and not _SAYS_SOMETHING.said_in(text):
             return _Meant(Reason.CONNECTION_LIMIT, Scope.LANE, "421 to a connection")
         return _Meant(Reason.UNCLASSIFIED, Scope.LANE, "refused session")
-    if code in {552, 452} and stage is Stage.RCPT:
-        return _Meant(Reason.MAILBOX_FULL, Scope.RECIPIENT, f"{code} to RCPT")
-    if code in {503, 500, 502}:
-        return _Meant(Reason.MALFORMED, Scope.SESSION, f"{code} not understood")
-    if code in {501, 504}:
-        return _Meant(Reason.MALFORMED, here, f"{code} not understood")
-    if stage is Stage.RCPT and code in {550, 551, 553} and status in {"", "5.0", "0.0"}:
-        return _Meant(Reason.MAILBOX_UNKNOWN, Scope.RECIPIENT, f"{code} to RCPT")
-    if status.startswith("7.") and code >= 500:  # noqa: PLR2004
+    reason, scope = _BY_CODE.get((code, stage)) or _BY_CODE.get((code, None)) or (Reason.UNCLASSIFIED, here)
+    if reason is Reason.MAILBOX_UNKNOWN and (status not in {"", "5.0", "0.0"} or _REFUSES.said_in(text)):
+        reason = Reason.UNCLASSIFIED
+    if reason is Reason.UNCLASSIFIED and status.startswith("7.") and code >= _PERMANENT:
         return _Meant(Reason.POLICY, here, f"status {status}")
-    return _Meant(Reason.UNCLASSIFIED, here, "first digit")
+    rule = "first digit" if reason is Reason.UNCLASSIFIED else f"{code} alone"
+    return _Meant(reason, scope or here, rule)
 
 
 _GENERAL = Classifier()

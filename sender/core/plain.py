@@ -25,12 +25,11 @@ _HOST = re.compile(
 )
 _WORDS_IN_CAPITALS = re.compile(r"\b[A-Za-z]+(?:\.[A-Z]{2,}\w*|\.[A-Z][a-z]+[A-Z]\w*)+\b")  # RESOLVER.ADR.RecipNotFound
 _ID = re.compile(r"(?<![\w@.])(?=[\w=+/-]*\d)(?=[\w=+/-]*[A-Za-z])[\w=+/-]{10,}(?:\.[\w=+/-]+)*|_{2}[\w.=+-]{8,}")
+_NOISE = re.compile(r"^\s*\[[\d.:a-f]+(?:\s+\d+)?\]\s+(?=(?:Our|The|This|Messages?|Your)\b)|\brelay=\S+")  # who we are
 _STATUS = re.compile(r"#?\b[245]\.\d{1,3}\.\d{1,3}\b")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z][a-z])")
-_SHORT_FORMS = (
-    (re.compile(r"\b(ca|wo)n'?t\b"), {"ca": "can not", "wo": "will not"}),
-    (re.compile(r"\b(do|does|did|is|are|was|were|has|have|had|could|should|would)n'?t\b"), None),
-)
+_WHOLE = {"ca": "can", "wo": "will"}
+_CAN_NOT = re.compile(r"\b(ca|wo|do|does|did|is|are|was|were|has|have|had|could|should|would)n'?t\b")
 # Why a server does something, and that it hangs up, is not what is the matter.
 _PURPOSE = re.compile(
     r"\b(?:in order |as a means )?(?:to|of) (?:best |help |better )?"
@@ -49,6 +48,7 @@ _NO_WORD = re.compile(r"[^\w@~.;!?/]+|_")
 _BREAK = re.compile(r"\s*[.;!?]+(?=\s|$)")  # the end of a sentence
 _JOINED = (
     (re.compile(r"\be mail"), "email"),
+    (re.compile(r"\bmail box"), "mailbox"),
     (re.compile(r"\bcannot\b"), "can not"),
     (re.compile(r"\bstart ?tls\b"), "tls"),
     (re.compile(r"\banti spam"), "antispam"),
@@ -60,7 +60,7 @@ LIMIT = 1200  # what decides stands at the beginning
 
 def plain(text: str) -> str:
     """Give the words of a text. A sentence ends in ` . `."""
-    text = _LINK.sub(" ", text[: 2 * LIMIT].translate(_LETTERS))
+    text = _NOISE.sub(" ", _LINK.sub(" ", text[: 2 * LIMIT].translate(_LETTERS)))
     text = _HANGING_UP.sub(" ", _PURPOSE.sub(" ", text))
     text = _ADDRESS.sub(" @ ", text)
     text = _IP.sub(" ip ", text)
@@ -68,8 +68,7 @@ def plain(text: str) -> str:
     text = _STATUS.sub(" ", _HOST.sub(" ~ ", text))
     text = _CAMEL.sub(" ", _ID.sub(" ", text)).casefold().translate(_LETTERS)
     text = unicodedata.normalize("NFC", _LATIN.sub(r"\1", unicodedata.normalize("NFKD", text)))
-    for pattern, whole in _SHORT_FORMS:
-        text = pattern.sub(lambda match, whole=whole: whole[match[1]] if whole else f"{match[1]} not", text)
+    text = _CAN_NOT.sub(lambda match: f"{_WHOLE.get(match[1], match[1])} not", text)
     text = _NO_WORD.sub(" ", _BREAK.sub(" . ", text).replace("...", " "))
     for apart, together in _JOINED:
         text = apart.sub(together, text)

@@ -6,61 +6,60 @@ The first digit is that of the reply; here stand subject and detail. What is too
 
 from __future__ import annotations
 
-from sender.core.outcome import Reason as R
-from sender.core.outcome import Scope as S
+from sender.core.outcome import Reason, Scope
 
 # Scope None is what the stage speaks of.
-STATUS: dict[str, tuple[R, S | None]] = {
-    "1.0": (R.MAILBOX_UNKNOWN, S.RECIPIENT),  # other address status
-    "1.1": (R.MAILBOX_UNKNOWN, S.RECIPIENT),  # bad destination mailbox
-    "1.2": (R.DOMAIN_UNKNOWN, S.RECIPIENT),  # bad destination system
-    "1.3": (R.MALFORMED, S.RECIPIENT),  # bad destination mailbox syntax
-    "1.4": (R.MAILBOX_UNKNOWN, S.RECIPIENT),  # ambiguous
-    "1.6": (R.MAILBOX_UNKNOWN, S.RECIPIENT),  # moved, no forwarding address
-    "1.7": (R.SENDER_REJECTED, S.MESSAGE),  # bad sender's mailbox syntax; servers mean "bad sender"
-    "1.8": (R.SENDER_REJECTED, S.IDENTITY),  # bad sender's system
-    "1.10": (R.DOMAIN_UNKNOWN, S.RECIPIENT),  # null MX (RFC 7505)
-    "2.1": (R.MAILBOX_DISABLED, S.RECIPIENT),
-    "2.2": (R.MAILBOX_FULL, S.RECIPIENT),
-    "2.3": (R.TOO_LARGE, S.MESSAGE),
-    "2.4": (R.RECEIVER_ERROR, S.RECIPIENT),  # list expansion
-    "3.1": (R.OVERLOADED, S.LANE),  # system full
-    "3.2": (R.OVERLOADED, S.LANE),  # not accepting messages
-    "3.4": (R.TOO_LARGE, S.MESSAGE),
-    "3.5": (R.RECEIVER_ERROR, S.LANE),  # incorrectly configured
-    "4.1": (R.RECEIVER_ERROR, S.RECIPIENT),  # no answer from host
-    "4.2": (R.RECEIVER_ERROR, S.SESSION),  # bad connection
-    "4.3": (R.RECEIVER_ERROR, S.RECIPIENT),  # directory server failure
-    "4.4": (R.DOMAIN_UNKNOWN, S.RECIPIENT),  # unable to route
-    "4.5": (R.OVERLOADED, S.LANE),  # congestion
-    "4.6": (R.RECEIVER_ERROR, S.RECIPIENT),  # loop
-    "5.1": (R.MALFORMED, S.SESSION),  # invalid command
-    "5.2": (R.MALFORMED, None),  # syntax error
-    "5.3": (R.RECIPIENT_LIMIT, S.MESSAGE),
-    "5.4": (R.MALFORMED, None),  # invalid arguments
-    "6.0": (R.MALFORMED, S.MESSAGE),
-    "6.1": (R.MALFORMED, S.MESSAGE),
-    "6.2": (R.MALFORMED, S.MESSAGE),
-    "6.3": (R.MALFORMED, S.MESSAGE),
-    "6.6": (R.MALFORMED, S.MESSAGE),
-    "6.7": (R.MALFORMED, S.MESSAGE),
-    "7.2": (R.POLICY, S.RECIPIENT),  # list expansion prohibited
-    "7.8": (R.POLICY, S.LANE),  # authentication credentials invalid
-    "7.10": (R.TLS_REQUIRED, S.LANE),
-    "7.13": (R.MAILBOX_DISABLED, S.RECIPIENT),
-    "7.15": (R.MESSAGE_RATE, S.LANE),  # priority too low (RFC 6710)
-    "7.16": (R.TOO_LARGE, S.MESSAGE),  # for this priority
-    "7.17": (R.MAILBOX_UNKNOWN, S.RECIPIENT),  # mailbox owner has changed (RFC 7293)
-    "7.18": (R.DOMAIN_UNKNOWN, S.RECIPIENT),  # domain owner has changed
-    "7.20": (R.AUTHENTICATION, S.IDENTITY),  # RFC 7372
-    "7.21": (R.AUTHENTICATION, S.IDENTITY),
-    "7.22": (R.AUTHENTICATION, S.IDENTITY),
-    "7.23": (R.AUTHENTICATION, S.IDENTITY),
-    "7.24": (R.AUTHENTICATION, S.IDENTITY),
-    "7.25": (R.AUTHENTICATION, S.LANE),
-    "7.26": (R.AUTHENTICATION, S.IDENTITY),
-    "7.27": (R.SENDER_REJECTED, S.IDENTITY),  # sender address has null MX (RFC 7505)
-    "7.28": (R.MESSAGE_RATE, S.LANE),  # mail flood
-    "7.29": (R.AUTHENTICATION, S.IDENTITY),  # ARC
-    "7.30": (R.TLS_REQUIRED, S.LANE),  # RFC 8689
+STATUS: dict[str, tuple[Reason, Scope | None]] = {
+    "1.0": (Reason.MAILBOX_UNKNOWN, Scope.RECIPIENT),  # other address status
+    "1.1": (Reason.MAILBOX_UNKNOWN, Scope.RECIPIENT),  # bad destination mailbox
+    "1.2": (Reason.DOMAIN_UNKNOWN, Scope.RECIPIENT),  # bad destination system
+    "1.3": (Reason.MALFORMED, Scope.RECIPIENT),  # bad destination mailbox syntax
+    "1.4": (Reason.MAILBOX_UNKNOWN, Scope.RECIPIENT),  # ambiguous
+    "1.6": (Reason.MAILBOX_UNKNOWN, Scope.RECIPIENT),  # moved, no forwarding address
+    "1.7": (Reason.SENDER_REJECTED, Scope.MESSAGE),  # bad sender's mailbox syntax; servers mean "bad sender"
+    "1.8": (Reason.SENDER_REJECTED, Scope.IDENTITY),  # bad sender's system
+    "1.10": (Reason.DOMAIN_UNKNOWN, Scope.RECIPIENT),  # null MX (RFC 7505)
+    "2.1": (Reason.MAILBOX_DISABLED, Scope.RECIPIENT),
+    "2.2": (Reason.MAILBOX_FULL, Scope.RECIPIENT),
+    "2.3": (Reason.TOO_LARGE, Scope.MESSAGE),
+    "2.4": (Reason.RECEIVER_ERROR, Scope.RECIPIENT),  # list expansion
+    "3.1": (Reason.OVERLOADED, Scope.LANE),  # system full
+    "3.2": (Reason.OVERLOADED, Scope.LANE),  # not accepting messages
+    "3.4": (Reason.TOO_LARGE, Scope.MESSAGE),
+    "3.5": (Reason.RECEIVER_ERROR, Scope.LANE),  # incorrectly configured
+    "4.1": (Reason.RECEIVER_ERROR, Scope.RECIPIENT),  # no answer from host
+    "4.2": (Reason.RECEIVER_ERROR, Scope.SESSION),  # bad connection
+    "4.3": (Reason.RECEIVER_ERROR, Scope.RECIPIENT),  # directory server failure
+    "4.4": (Reason.DOMAIN_UNKNOWN, Scope.RECIPIENT),  # unable to route
+    "4.5": (Reason.OVERLOADED, Scope.LANE),  # congestion
+    "4.6": (Reason.RECEIVER_ERROR, Scope.RECIPIENT),  # loop
+    "5.1": (Reason.MALFORMED, Scope.SESSION),  # invalid command
+    "5.2": (Reason.MALFORMED, None),  # syntax error
+    "5.3": (Reason.RECIPIENT_LIMIT, Scope.MESSAGE),
+    "5.4": (Reason.MALFORMED, None),  # invalid arguments
+    "6.0": (Reason.MALFORMED, Scope.MESSAGE),
+    "6.1": (Reason.MALFORMED, Scope.MESSAGE),
+    "6.2": (Reason.MALFORMED, Scope.MESSAGE),
+    "6.3": (Reason.MALFORMED, Scope.MESSAGE),
+    "6.6": (Reason.MALFORMED, Scope.MESSAGE),
+    "6.7": (Reason.MALFORMED, Scope.MESSAGE),
+    "7.2": (Reason.POLICY, Scope.RECIPIENT),  # list expansion prohibited
+    "7.8": (Reason.POLICY, Scope.LANE),  # authentication credentials invalid
+    "7.10": (Reason.TLS_REQUIRED, Scope.LANE),
+    "7.13": (Reason.MAILBOX_DISABLED, Scope.RECIPIENT),
+    "7.15": (Reason.MESSAGE_RATE, Scope.LANE),  # priority too low (RFC 6710)
+    "7.16": (Reason.TOO_LARGE, Scope.MESSAGE),  # for this priority
+    "7.17": (Reason.MAILBOX_UNKNOWN, Scope.RECIPIENT),  # mailbox owner has changed (RFC 7293)
+    "7.18": (Reason.DOMAIN_UNKNOWN, Scope.RECIPIENT),  # domain owner has changed
+    "7.20": (Reason.AUTHENTICATION, Scope.IDENTITY),  # RFC 7372
+    "7.21": (Reason.AUTHENTICATION, Scope.IDENTITY),
+    "7.22": (Reason.AUTHENTICATION, Scope.IDENTITY),
+    "7.23": (Reason.AUTHENTICATION, Scope.IDENTITY),
+    "7.24": (Reason.AUTHENTICATION, Scope.IDENTITY),
+    "7.25": (Reason.AUTHENTICATION, Scope.LANE),
+    "7.26": (Reason.AUTHENTICATION, Scope.IDENTITY),
+    "7.27": (Reason.SENDER_REJECTED, Scope.IDENTITY),  # sender address has null MX (RFC 7505)
+    "7.28": (Reason.MESSAGE_RATE, Scope.LANE),  # mail flood
+    "7.29": (Reason.AUTHENTICATION, Scope.IDENTITY),  # ARC
+    "7.30": (Reason.TLS_REQUIRED, Scope.LANE),  # RFC 8689
 }

@@ -1,4 +1,4 @@
-"""The wait that a reply names: "try again in 300 seconds", "wait 00:05:00", "come back after 14:30", in several languages.
+"""The wait that a reply names, in several languages: "try again in 300 seconds", "wait 00:05:00", "back after 14:30".
 
 Every length of time in the text is looked at with the words around it: before it must stand that one is to come back,
 or behind it that this is later; what is measured ("in the last 10 minutes", "per hour") is no wait.
@@ -10,41 +10,65 @@ import re
 from datetime import UTC, datetime, timedelta
 
 _UNITS = (
-    (1.0, r"s|secs?\b\.?|seconds?|sek\.?|sekunden?|secondes?|segundos?|second[oi]|seconden|sekund[aey]?|сек(?:унд[аыу]?)?|秒钟?|saniye"),
-    (60.0, r"m|mins?\b\.?|minutes?|minuten?|minutos?|minut[oiaey]?|minuut|мин(?:ут[аыу]?)?|分钟|分鐘|分|dakika"),
-    (3600.0, r"h|hrs?|hours?|std\.?|stunden?|heures?|horas?|or[ae]|uur|uren|godzin[aye]?|godz|час(?:а|ов)?|小时|小時|時間|saat|hodin[aouy]?"),
-    (86400.0, r"d|days?|tag(?:en?)?|jours?|d[ií]as?|giorn[oi]|dag(?:en)?|dni|dzie[nń]|д(?:ень|ня|ней)|сут(?:ки|ок)|天|日|g[uü]n"),
+    (
+        1.0,
+        (
+            r"s|secs?\b\.?|seconds?|sek\.?|sekunden?|secondes?|segundos?|second[oi]|seconden|sekund[aey]?|"
+            r"сек(?:унд[аыу]?)?|秒钟?|saniye"
+        ),
+    ),
+    (
+        60.0,
+        r"m|mins?\b\.?|minutes?|minuten?|minutos?|minut[oiaey]?|minuut|мин(?:ут[аыу]?)?|分钟|分鐘|分|dakika",
+    ),
+    (
+        3600.0,
+        (
+            r"h|hrs?|hours?|std\.?|stunden?|heures?|horas?|or[ae]|uur|uren|godzin[aye]?|godz|час(?:а|ов)?|"
+            r"小时|小時|時間|saat|hodin[aouy]?"
+        ),
+    ),
+    (
+        86400.0,
+        (
+            r"d|days?|tag(?:en?)?|jours?|d[ií]as?|giorn[oi]|dag(?:en)?|dni|dzie[nń]|д(?:ень|ня|ней)|сут(?:ки|ок)|"
+            r"天|日|g[uü]n"
+        ),
+    ),
 )
 _UNIT = "|".join(f"(?P<unit{index}>{words})" for index, (_, words) in enumerate(_UNITS))
 _LENGTH = re.compile(
     r"(?<![\d.:])(?:(?P<clock>\d{1,3}:\d{2}:\d{2})(?![\d:])"
-    rf"|(?P<number>\d{{1,7}}(?:[.,]\d{{1,3}})?)[\s-]?(?:{_UNIT})(?![^\W\d_]|\d))",
+    rf"|(?P<number>\d{{1,7}}(?:[.,]\d{{1,3}})?)[\s-]?(?:{_UNIT})(?!(?![\u2e80-\u9fff])[^\W\d_]|\d))",
     re.IGNORECASE,
 )
 _ASKING = re.compile(
-    r"\b(?:again|retry|retries|retrying|wait|waiting|later|back|after|resend|delay|delayed|deferred|reconnect|resubmit|remaining|"
-    r"expires?|gr[ea]y-?list(?:ed|ing)?|suspended|blocked|banned|throttled|at least|rejected for|refused for|limited for|"
-    r"erneut|nochmals?|wieder|warten|sp[aä]ter|r[eé]essay\w*|attend\w+|patient\w+|nouveau|apr[eè]s|dans|"
-    r"reintent\w*|int[eé]nt\w*|esper\w*|nuevo|dentro|despu[eé]s|tent\w*|aguard\w*|novamente|ap[oó]s|ripro\w*|fra|tra|dopo|"
+    r"\b(?:again|retry|retries|retrying|wait|waiting|later|back|after|resend|delay|delayed|deferred|reconnect|"
+    r"resubmit|remaining|expires?|gr[ea]y-?list(?:ed|ing)?|suspended|blocked|banned|throttled|at least|"
+    r"rejected for|refused for|limited for|"
+    r"erneut|nochmals?|wieder|warten|sp[aä]ter|r[eé]essay\w*|attend\w+|patient\w+|nouveau|apr[eè]s|"
+    r"dans|reintent\w*|int[eé]nt\w*|esper\w*|nuevo|dentro|despu[eé]s|tent\w*|aguard\w*|novamente|ap[oó]s|ripro\w*|fra|tra|dopo|"
     r"opnieuw|wacht\w*|probeer|ponown\w*|poczeka\w*|pr[oó]b\w*|za|через|повтор\w*|подожд\w*|попроб\w*|позже|tekrar|sonra)\b"
     r"|再试|重试|稍后|等待|请在|後に|待って|再試行|再送",
     re.IGNORECASE,
 )
 _LATER = re.compile(
-    r"[^.\d]{0,12}(?:\b(?:delay|remaining|left|later|to go|sp[aä]ter|plus tard|m[aá]s tarde|mais tarde|pi[uù] tardi|sonra|позже)\b"
+    r"[^.\d]{0,12}(?:\b(?:delay|remaining|left|later|to go|sp[aä]ter|plus tard|m[aá]s tarde|"
+    r"mais tarde|pi[uù] tardi|sonra|позже)\b"
     r"|后|後|以后|之后)",
     re.IGNORECASE,
 )
 _MEASURED = re.compile(
-    r"\b(?:last|past|per|within the|previous|every|each|older than|letzten|derni[eè]res?|[uú]ltim[oa]s?|ultimi|ultime|afgelopen|"
-    r"ostatnich|последни[ех])\s*$",
+    r"\b(?:last|past|per|within the|previous|every|each|older than|letzten|derni[eè]res?|[uú]ltim[oa]s?|"
+    r"ultimi|ultime|afgelopen|ostatnich|последни[ех])\s*$",
     re.IGNORECASE,
 )
 _ALONE = re.compile(r"[(\[]\s*$")  # "(300 seconds)"
 _BARE = re.compile(r"\bretry[-_ ]?(?:after|in|time)\s*[:=]?\s*(\d{1,6})\b(?!\s*[:/.-]?\s*\w)", re.IGNORECASE)
 _AND = re.compile(r"[\s,]*(?:and|und|et|y|e|en|i|и)?\s*$", re.IGNORECASE)
 _INSTANT = re.compile(
-    r"(?:(?P<date>\d{4}-\d{2}-\d{2})[T ])?(?<![\d:])(?P<hour>[01]?\d|2[0-3])[:h](?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d))?(?![\d:])"
+    r"(?:(?P<date>\d{4}-\d{2}-\d{2})[T ])?(?<![\d:])(?P<hour>[01]?\d|2[0-3])[:h](?P<minute>[0-5]\d)"
+    r"(?::(?P<second>[0-5]\d))?(?![\d:])"
     r"\s*(?P<half>[ap]\.?m\b)?\s*(?P<zone>[+-]\d{2}:?\d{2})?",
     re.IGNORECASE,
 )

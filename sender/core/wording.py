@@ -30,6 +30,8 @@ _NOUN = re.compile(r"\{(\w+)\}")
 @cache
 def _literal(phrase: str) -> str:
     """Write words next to each other as an expression."""
+    if not phrase:
+        return ""
     if _SCRIPT_WITHOUT_SPACES.search(phrase):
         return phrase.replace(" ", " ?")
     words = []
@@ -56,7 +58,9 @@ def _any(phrases: str) -> str:
 def _part(phrase: str) -> str:
     """Write one part of a phrase, which may name nouns, as an expression."""
     pieces = _NOUN.split(phrase)
-    written = [_noun(piece) if index % 2 else _literal(piece.strip()) for index, piece in enumerate(pieces) if piece.strip()]
+    written = [
+        _noun(piece) if index % 2 else _literal(piece.strip()) for index, piece in enumerate(pieces) if piece.strip()
+    ]
     return " ?".join(written)
 
 
@@ -129,16 +133,13 @@ class Wording:
 @cache
 def wording(source: str) -> Wording:
     """Read a wording. Raises KeyError for a noun that is not in the lexicon."""
-    phrases = []
-    for line in source.split(","):
-        phrase = " ".join(line.split())
-        if not phrase:
-            continue
-        if " <> " in phrase:
-            phrases.append(_Phrase(tuple(phrase.split(" <> ")), either=True))
-        else:
-            phrases.append(_Phrase(tuple(phrase.split(" .. "))))
+    lines = (" ".join(line.split()) for line in source.split(","))
+    phrases = tuple(
+        _Phrase(tuple(line.split(" <> ")), either=True) if " <> " in line else _Phrase(tuple(line.split(" .. ")))
+        for line in lines
+        if line
+    )
     for phrase in phrases:
         for part in phrase.parts:
             _compiled(part)
-    return Wording(source, tuple(phrases))
+    return Wording(source, phrases)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sender.core.classify import classify, classify_trouble
+from sender.core.classify import classify_trouble
 from sender.core.outcome import Outcome, Reason, Scope, Trouble, Verdict
 from sender.core.stage import Stage
 from sender.engine.settling import Result
+from sender.rules import classify
 from sender.smtp.session import Outgoing
 
 if TYPE_CHECKING:
