@@ -112,12 +112,11 @@ MAIL: tuple[Meaning, ...] = (
         """
         {mailbox} .. {absent}, {absent} .. {mailbox}, no such .. here, user unknown, no mailbox here,
         not our customer, recip not found, recipient not found, adr .. not found, mailbox unavailable,
-        mailbox not available, mailbox not accessible, {mailbox} .. unavailable, {mailbox} .. not available,
         {mailbox} .. not .. here, unknown or illegal, no longer on server,
         {mailbox} .. has been/was removed/deleted/closed, is not a valid, not a valid mailbox,
         recipient rejected, recipient address rejected, {mailbox} .. not accepted, {mailbox} .. refused,
         {mailbox} .. not allowed, unrout*ble address, unrout*ble, undeliverable address,
-        bad destination mailbox, delivery error .. not, this user does not, we have no .. by that name,
+        bad destination mailbox, this user does not, we have no .. by that name,
         no one .. by that name, unverified address, could not be delivered to .. {mailbox}, {absent} @,
         @ {absent}, {mailbox} .. never logged, did not match any, not .. in .. directory,
         directory .. not found, not in recipient map, not in .. virtual, ldap .. not found,
@@ -131,12 +130,21 @@ MAIL: tuple[Meaning, ...] = (
         stages=MAILBOX,
     ),
     says(
+        "mailbox that is not to be had",
+        Reason.MAILBOX_UNKNOWN,
+        Scope.RECIPIENT,
+        "{mailbox} .. unavailable, {mailbox} .. not available, {mailbox} .. not accessible",
+        unless="{sender}, policy, relay, {our_address}, {spam}, temporar*, service",
+        codes=("5",),
+        stages=MAILBOX,
+    ),
+    says(
         "no such sender",
         Reason.SENDER_REJECTED,
         Scope.MESSAGE,
         """
         {mailbox} .. {absent}, {absent} .. {mailbox}, user unknown, unverified address, unrout*ble address,
-        mailbox unavailable, address rejected, {mailbox} .. rejected
+        address rejected, {mailbox} .. rejected
         """,
         stages=SENDER,
         unless="relay, policy, {our_address}, {spam}, syntax",

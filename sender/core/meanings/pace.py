@@ -106,8 +106,8 @@ PACE: tuple[Meaning, ...] = (
         another transaction, 收件人 .. 过多, 收件人 .. 太多, 收件人数
         """,
         unless="""
-        {a_time}, {a_day}, rate, invalid, unknown, message size, maximum size, storage, quota exceeded for user,
-        not allowed, sends
+        {recipients} .. from {our_address}, {a_time}, {a_day}, rate, invalid, unknown, message size,
+        maximum size, storage, quota exceeded for user, not allowed, sends
         """,
     ),
     says(
@@ -229,15 +229,15 @@ PACE: tuple[Meaning, ...] = (
         Reason.MESSAGE_RATE,
         Scope.LANE,
         """
-        {message} .. allowed .. {a_time}, rate limit*, {too_fast} .. {limit}, {too_fast} .. {exceeded},
-        {too_many} .. {message}, {too_many} .. {a_time}, {message} .. {a_time} .. {exceeded},
-        {exceeded} .. {message} .. {a_time}, {message} .. {exceeded} .. {a_time},
-        {limit} .. {message} .. {a_time}, {message} .. {limit} .. {a_time}, throttl*, too fast, too quick*,
-        too often, too frequent*, slow down, slow* it down, {message} rate, unusual rate, sending rate,
-        rate exceeded, rate too high, flood*, backoff, back off, frequency limit*, frequency .. limited,
-        limited .. frequency, {limit} .. frequency, high volume, volume .. {limit}, volume .. {exceeded},
-        relay limit*, relay quota, peak .. {limit}, sending limit*, send limit*, sending quota,
-        sending .. quota, message quota, mail quota, message limit*, mail limit*, email limit*,
+        {message} .. allowed .. {a_time}, {too_many} .. {recipients} .. from, rate limit*,
+        {too_fast} .. {limit}, {too_fast} .. {exceeded}, {too_many} .. {message}, {too_many} .. {a_time},
+        {message} .. {a_time} .. {exceeded}, {exceeded} .. {message} .. {a_time},
+        {message} .. {exceeded} .. {a_time}, {limit} .. {message} .. {a_time}, {message} .. {limit} .. {a_time},
+        throttl*, too fast, too quick*, too often, too frequent*, slow down, slow* it down, {message} rate,
+        unusual rate, sending rate, rate exceeded, rate too high, flood*, backoff, back off, frequency limit*,
+        frequency .. limited, limited .. frequency, {limit} .. frequency, high volume, volume .. {limit},
+        volume .. {exceeded}, relay limit*, relay quota, peak .. {limit}, sending limit*, send limit*,
+        sending quota, sending .. quota, message quota, mail quota, message limit*, mail limit*, email limit*,
         {message} .. {too_many}, sent .. {too_many}, send .. {too_many}, sending {too_many}, hourly .. {limit},
         {limit} .. hourly, {limit} .. {a_time}, {exceeded} .. {a_time}, burst*, rate .. {exceeded},
         rate .. {limit}, quota .. {a_time}, resource limit*, exceeded .. sending, zu schnell, zu haufig, zu oft,

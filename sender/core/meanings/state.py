@@ -13,18 +13,18 @@ STATE: tuple[Meaning, ...] = (
         """
         {mailbox} .. {temporary} .. unavailable/not available/inaccessible/rejected/deferred,
         {mailbox} .. {temporary} .. unavailable/not failure/error/problem/locked,
-        {mailbox} .. {temporary} .. unavailable/not disabled/busy,
-        {temporary} .. {mailbox}, {mailbox} .. {temporary}, mailbox .. busy, mailbox .. locked, mailbox in use,
-        {mailbox} .. unavailable, {mailbox} .. not available, {mailbox} .. lookup, lookup .. {mailbox},
-        unable to .. {mailbox}, can not .. {mailbox}, could not .. {mailbox}, {mailbox} .. can not,
-        {mailbox} .. could not, {mailbox} .. error, {mailbox} .. unreachable, {mailbox} .. offline,
-        {mailbox} .. maintenance, {mailbox} .. migrat*, {mailbox} .. being moved, local delivery fail*,
-        delivery .. failed .. {mailbox}
+        {mailbox} .. {temporary} .. unavailable/not disabled/busy, {temporary} .. {mailbox},
+        {mailbox} .. {temporary}, mailbox .. busy, mailbox .. locked, mailbox in use, {mailbox} .. unavailable,
+        {mailbox} .. not available, {mailbox} .. lookup, lookup .. {mailbox}, unable to .. {mailbox},
+        can not .. {mailbox}, could not .. {mailbox}, {mailbox} .. can not, {mailbox} .. could not,
+        {mailbox} .. error, {mailbox} .. unreachable, {mailbox} .. offline, {mailbox} .. maintenance,
+        {mailbox} .. migrat*, {mailbox} .. being moved, local delivery fail*, delivery .. failed .. {mailbox}
         """,
         codes=("4",),
         stages=MAILBOX,
         unless="""
-        system resources, policy, abuse, storage, {message} .. content, service
+        lookup failure, lookup error, lookup failed, system resources, policy, abuse, storage,
+        {message} .. content, service
         """,
     ),
     says(
@@ -80,8 +80,8 @@ STATE: tuple[Meaning, ...] = (
         混雑, メンテナンス, pretizen*, nedostupn*, udrzb*, mesgul, upptagen
         """,
         unless="""
-        polic*, content filter, scanner, recipient .. processed, processing .. error, process the, process your,
-        process this, process message, could not process, error .. process*
+        polic*, milter, content filter, scanner, recipient .. processed, processing .. error, process the,
+        process your, process this, process message, could not process, error .. process*
         """,
     ),
     says(
