@@ -20,7 +20,6 @@ from sender.shipped import shipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from datetime import datetime
     from pathlib import Path
 
     from sender.core.outcome import Verdict
@@ -73,9 +72,9 @@ def classifier(path: Path | None = None) -> Classifier:
     return Classifier((*own, *(load(file) if file is not None else ())), providers())
 
 
-def classify(stage: Stage, reply: Reply, mx: str = "", now: datetime | None = None) -> Verdict:
+def classify(stage: Stage, reply: Reply, mx: str = "", now_s: float | None = None) -> Verdict:
     """Tell what a reply of a host at a stage means, by the shipped rules."""
-    return shipped_classifier().classify(stage, reply, mx, now)
+    return shipped_classifier().classify(stage, reply, mx, now_s)
 
 
 def load(path: Path, known: Providers | None = None) -> tuple[Rule, ...]:

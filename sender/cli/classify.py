@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from datetime import UTC, datetime
+import time
 from typing import TYPE_CHECKING, Any
 
 from sender import rules, settings
@@ -79,7 +79,7 @@ def _verdict(classifier: Classifier, place: str, text: object, stage: object, mx
         reply = Reply.parse(str(text).replace("\\n", "\n"))
     except ValueError as error:
         raise ConfigError([Problem(place, "reply", text, "must begin with a reply code from 200 to 599")]) from error
-    verdict = classifier.classify(Stage(str(stage)), reply, str(mx or ""), datetime.now(UTC))
+    verdict = classifier.classify(Stage(str(stage)), reply, str(mx or ""), time.time())
     return {
         "outcome": verdict.outcome,
         "scope": verdict.scope,

@@ -22,7 +22,6 @@ from sender.core.wording import Text, wording
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from sender.core.provider import Providers
     from sender.core.reply import Reply
@@ -42,8 +41,9 @@ PACE = frozenset(
 _CLOSING, _PERMANENT, _TOO_MUCH_STORAGE = 421, 500, 552
 # What a code alone says at a stage, or at every stage; scope None is what the stage speaks of.
 _BY_CODE: dict[tuple[int, Stage | None], tuple[Reason, Scope | None]] = {
-    (452, Stage.RCPT): (Reason.MAILBOX_FULL, Scope.RECIPIENT),
-    (552, Stage.RCPT): (Reason.MAILBOX_FULL, Scope.RECIPIENT),
+    # RFC 5321 section 4.5.3.1.10: they limit the envelope, unless a status says more.
+    (452, Stage.RCPT): (Reason.RECIPIENT_LIMIT, Scope.MESSAGE),
+    (552, Stage.RCPT): (Reason.RECIPIENT_LIMIT, Scope.MESSAGE),
     (550, Stage.RCPT): (Reason.MAILBOX_UNKNOWN, Scope.RECIPIENT),
     (551, Stage.RCPT): (Reason.MAILBOX_UNKNOWN, Scope.RECIPIENT),
     (553, Stage.RCPT): (Reason.MAILBOX_UNKNOWN, Scope.RECIPIENT),
@@ -104,11 +104,11 @@ class Classifier:
     rules: Sequence[Rule] = ()
     providers: Providers | None = field(default=None)
 
-    def classify(self, stage: Stage, reply: Reply, mx: str = "", now: datetime | None = None) -> Verdict:
+    def classify(self, stage: Stage, reply: Reply, mx: str = "", now_s: float | None = None) -> Verdict:
         """Tell what a reply of a host at a stage means for the recipients that it answers for.
 
-        RFC 5321 section 4.2.1: a code that is not known is taken by its first digit. `now` is what a time of day in the
-        reply is counted from; without it such a time is not honoured.
+        RFC 5321 section 4.2.1: a code that is not known is taken by its first digit. `now_s` (since the
+        epoch) is what a time of day in the reply is counted from; without it such a time is not honoured.
         """
         provider = self._provider(mx)
         if reply.positive:
@@ -133,7 +133,7 @@ class Classifier:
             outcome=Outcome.DEFERRED if reply.transient else outcome,
             scope=meant.scope,
             reason=meant.reason,
-            retry_after_s=wait_named_in(words, now) if outcome is Outcome.DEFERRED else None,
+            retry_after_s=wait_named_in(words, now_s) if outcome is Outcome.DEFERRED else None,
             rule=meant.rule,
             provider=provider,
         )
@@ -200,6 +200,10 @@ def _without_words(stage: Stage, code: int, status: str, text: Text) -> _Meant:
             return _Meant(Reason.CONNECTION_LIMIT, Scope.LANE, "421 to a connection")
         return _Meant(Reason.UNCLASSIFIED, Scope.LANE, "refused session")
     reason, scope = _BY_CODE.get((code, stage)) or _BY_CODE.get((code, None)) or (Reason.UNCLASSIFIED, here)
+    if reason is Reason.RECIPIENT_LIMIT and status:
+        reason, scope = Reason.MAILBOX_FULL, Scope.RECIPIENT
+    if code == _CLOSING and not _SAYS_SOMETHING.said_in(text):
+        scope = Scope.SESSION
     if reason is Reason.MAILBOX_UNKNOWN and (status not in {"", "5.0", "0.0"} or _REFUSES.said_in(text)):
         reason = Reason.UNCLASSIFIED
     if reason is Reason.UNCLASSIFIED and status.startswith("7.") and code >= _PERMANENT:
@@ -211,9 +215,9 @@ def _without_words(stage: Stage, code: int, status: str, text: Text) -> _Meant:
 _GENERAL = Classifier()
 
 
-def classify(stage: Stage, reply: Reply, mx: str = "", now: datetime | None = None) -> Verdict:
+def classify(stage: Stage, reply: Reply, mx: str = "", now_s: float | None = None) -> Verdict:
     """Tell what a reply means by the general table alone; `sender.rules.classify` knows the shipped rules too."""
-    return _GENERAL.classify(stage, reply, mx, now)
+    return _GENERAL.classify(stage, reply, mx, now_s)
 
 
 _TROUBLES = {

@@ -7,7 +7,6 @@ or behind it that this is later; what is measured ("in the last 10 minutes", "pe
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
 
 _UNITS = (
     (
@@ -59,30 +58,31 @@ _LATER = re.compile(
     re.IGNORECASE,
 )
 _MEASURED = re.compile(
-    r"\b(?:last|past|per|within the|previous|every|each|older than|letzten|derni[eè]res?|[uú]ltim[oa]s?|"
+    r"\b(?:last|since|past|per|within the|previous|every|each|older than|letzten|derni[eè]res?|[uú]ltim[oa]s?|"
     r"ultimi|ultime|afgelopen|ostatnich|последни[ех])\s*$",
     re.IGNORECASE,
 )
 _ALONE = re.compile(r"[(\[]\s*$")  # "(300 seconds)"
 _BARE = re.compile(r"\bretry[-_ ]?(?:after|in|time)\s*[:=]?\s*(\d{1,6})\b(?!\s*[:/.-]?\s*\w)", re.IGNORECASE)
 _AND = re.compile(r"[\s,]*(?:and|und|et|y|e|en|i|и)?\s*$", re.IGNORECASE)
-_INSTANT = re.compile(
-    r"(?:(?P<date>\d{4}-\d{2}-\d{2})[T ])?(?<![\d:])(?P<hour>[01]?\d|2[0-3])[:h](?P<minute>[0-5]\d)"
+_TIME_OF_DAY = re.compile(
+    r"(?<![\d:])(?P<hour>[01]?\d|2[0-3])[:h](?P<minute>[0-5]\d)"
     r"(?::(?P<second>[0-5]\d))?(?![\d:])"
     r"\s*(?P<half>[ap]\.?m\b)?\s*(?P<zone>[+-]\d{2}:?\d{2})?",
     re.IGNORECASE,
 )
 _COME_BACK = re.compile(rf"{_ASKING.pattern}|\buntil\b|\bnot before\b", re.IGNORECASE)
 _BEFORE, _SOON = 60, 40  # characters before a length that are looked at, and before a time of day
+_DAY_S = 86400.0
 SHORTEST_S, LONGEST_S = 1.0, 6 * 3600.0
 MARGIN = 1.1  # waiting a little longer than asked costs less than coming too early
 
 
-def wait_named_in(words: str, now: datetime | None = None) -> float | None:
+def wait_named_in(words: str, now_s: float | None = None) -> float | None:
     """Find the wait in seconds that a text asks for, or None.
 
-    A time of day is counted from `now` (aware); without a zone in the text it is taken to be UTC. Without `now` it is
-    not honoured.
+    A time of day is counted from `now_s`, seconds since the epoch; without a zone in the text it is taken to be UTC.
+    Without `now_s` it is not honoured.
     """
     found: re.Match[str] | None = None
     wait_s = 0.0
@@ -98,7 +98,7 @@ def wait_named_in(words: str, now: datetime | None = None) -> float | None:
     bare = _BARE.search(words)
     if bare is not None:
         return float(bare[1])
-    return _until(words, now) if now is not None else None
+    return _until(words, now_s) if now_s is not None else None
 
 
 def _asks(words: str, match: re.Match[str]) -> bool:
@@ -120,32 +120,23 @@ def _seconds(match: re.Match[str]) -> float:
     return float(match["number"].replace(",", ".")) * each
 
 
-def _until(words: str, now: datetime) -> float | None:
+def _until(words: str, now_s: float) -> float | None:
     """Read a time of day at which one is asked to come back."""
-    for match in _INSTANT.finditer(words):
+    for match in _TIME_OF_DAY.finditer(words):
         if not _COME_BACK.search(words[max(0, match.start() - _SOON) : match.start()]):
             continue
         hour, minute, second = int(match["hour"]), int(match["minute"]), int(match["second"] or 0)
         if match["half"]:
             hour = hour % 12 + (12 if match["half"][0] in "pP" else 0)
-        here = now.astimezone(UTC) + _offset(match["zone"] or "")
-        instant = here.replace(hour=hour, minute=minute, second=second, microsecond=0)
-        if match["date"]:
-            try:
-                day = datetime.fromisoformat(match["date"])
-            except ValueError:
-                return None
-            return max((instant.replace(year=day.year, month=day.month, day=day.day) - here).total_seconds(), 0.0)
-        if instant <= here:
-            instant += timedelta(days=1)
-        return (instant - here).total_seconds()
+        then_s = hour * 3600 + minute * 60 + second - _east_s(match["zone"] or "")
+        return (then_s - now_s) % _DAY_S or _DAY_S
     return None
 
 
-def _offset(zone: str) -> timedelta:
+def _east_s(zone: str) -> float:
     digits = zone[1:].replace(":", "")
-    length = timedelta(hours=int(digits[:2] or 0), minutes=int(digits[2:] or 0))
-    return -length if zone.startswith("-") else length
+    length_s = int(digits[:2] or 0) * 3600.0 + int(digits[2:] or 0) * 60.0
+    return -length_s if zone.startswith("-") else length_s
 
 
 def honoured(retry_after_s: float) -> float:

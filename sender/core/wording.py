@@ -139,7 +139,6 @@ def wording(source: str) -> Wording:
         for line in lines
         if line
     )
-    for phrase in phrases:
-        for part in phrase.parts:
-            _compiled(part)
+    for noun in _NOUN.findall(source):
+        LEXICON[noun]
     return Wording(source, phrases)

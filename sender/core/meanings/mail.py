@@ -111,7 +111,7 @@ MAIL: tuple[Meaning, ...] = (
         Scope.RECIPIENT,
         """
         {mailbox} .. {absent}, {absent} .. {mailbox}, no such .. here, user unknown, no mailbox here,
-        not our customer, recip not found, recipient not found, adr .. not found, mailbox unavailable,
+        not our customer, recip not found, recipient not found, adr .. not found,
         {mailbox} .. not .. here, unknown or illegal, no longer on server,
         {mailbox} .. has been/was removed/deleted/closed, is not a valid, not a valid mailbox,
         recipient rejected, recipient address rejected, {mailbox} .. not accepted, {mailbox} .. refused,
