@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from sender.core.classify import classify, classify_trouble
+from sender.core.classify import classify_trouble
 from sender.core.errors import SessionError
 from sender.core.outcome import Outcome, Scope, Trouble, Verdict
 from sender.route.router import Unroutable
+from sender.rules import classify
 from sender.smtp.opening import Target, open_session
 from sender.smtp.session import Session
 
@@ -81,9 +82,9 @@ async def _try(target: Target, timeouts: DeliverySettings) -> Session | NoSessio
         )
     if isinstance(opened, Session):
         return opened
-    return NoSession(
-        verdict=classify(opened.stage, opened.reply), stage=opened.stage, reply=opened.reply, host=opened.host
-    )
+    # A session that is refused as a whole has refused no message: what looks final here is tried again later.
+    verdict = replace(classify(opened.stage, opened.reply, opened.host), outcome=Outcome.DEFERRED)
+    return NoSession(verdict=verdict, stage=opened.stage, reply=opened.reply, host=opened.host)
 
 
 def unroutable(failure: Unroutable) -> NoSession:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from sender.core.classify import classify, classify_trouble
+from sender.core.classify import classify_trouble
 from sender.core.outcome import Outcome, Reason, Scope, Trouble, Verdict
 from sender.core.stage import Stage
 from sender.engine.settling import Result
+from sender.rules import classify
 from sender.smtp.session import Outgoing
 
 if TYPE_CHECKING:
@@ -106,6 +107,9 @@ def _verdict(answer: Answer) -> Verdict:
     if answer.reply is None:
         return classify_trouble(answer.stage, answer.trouble or Trouble.LOST)
     verdict = classify(answer.stage, answer.reply)
+    if verdict.reason is Reason.MALFORMED and verdict.scope is Scope.SESSION:
+        # Out of step: that says something about the dialogue, and decides about no message.
+        return replace(verdict, outcome=Outcome.DEFERRED)
     if verdict.outcome is Outcome.DELIVERED and answer.stage is not Stage.END_OF_DATA:
         # A consent to anything but the content takes no responsibility for the message.
         return classify_trouble(answer.stage, Trouble.PROTOCOL)
