@@ -28,6 +28,7 @@ from sender.observe.events import Events
 from sender.observe.metrics import Metrics
 from sender.route.resolver import Resolver
 from sender.route.router import Router
+from sender.rules import classifier
 from sender.settings import split_endpoint
 from sender.spool.sqlite import Role as SpoolRole
 from sender.spool.sqlite import SqliteSpool, open_spool
@@ -154,6 +155,7 @@ class Daemon:
         self._resolver = Resolver(settings.dns, clock=clock.steady, on_lookup=self.metrics.looked_up)
         around = Surroundings(
             settings=settings,
+            classifier=classifier(settings.rules_path),
             spool=self.spool,
             router=Router(settings, self._resolver, self._rng),
             settler=Settler(
@@ -331,7 +333,7 @@ class Daemon:
         if self.listener is not None:
             self.listener.acceptance.settings = self.settings
         if self.dispatcher is not None:
-            self.dispatcher.reload(self.settings)
+            self.dispatcher.reload(self.settings, classifier(self.settings.rules_path))
         log.info("configuration reloaded")
 
     def reopen_events(self) -> None:

@@ -15,7 +15,7 @@ from sender.core.provider import Provider, Providers
 from sender.shipped import shipped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 _FIGURES = ("cap", "messages_per_session", "max_recipients")
@@ -33,6 +33,12 @@ def providers() -> Providers:
 def provider_of(mx_host: str) -> Provider | None:
     """Give the provider that an MX host belongs to."""
     return providers().of(mx_host)
+
+
+def provider_of_all(mx_hosts: Iterable[str]) -> Provider | None:
+    """Give the provider that all MX hosts of a site belong to."""
+    found = {provider_of(host) for host in mx_hosts}
+    return found.pop() if len(found) == 1 else None
 
 
 def load(path: Path) -> Providers:

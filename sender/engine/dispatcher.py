@@ -24,6 +24,7 @@ from sender.route.router import Unroutable
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 
+    from sender.core.classify import Classifier
     from sender.engine.committer import Batch
     from sender.engine.surroundings import Surroundings
     from sender.route.router import Route
@@ -79,9 +80,10 @@ class Dispatcher:
         """Recipients that have not ended."""
         return sum(queue.queued for queue in self.queues.values())
 
-    def reload(self, settings: Settings) -> None:
+    def reload(self, settings: Settings, classifier: Classifier) -> None:
         """Go on under another configuration: mail that is routed from now on, and every lane's limits."""
         self.around.settings = settings
+        self.around.classifier = classifier
         self.around.router.settings = settings
         self.around.settler.reload(settings)
         self.around.budget.most = settings.delivery.max_sessions

@@ -11,6 +11,8 @@ from sender.sandbox import Behaviour, Close
 from sender.spool.contract import State
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sender.sandbox import Receiver
     from tests.scenes.world import World
 
@@ -156,3 +158,30 @@ def _recipients(notice: EmailMessage) -> list[EmailMessage]:
     assert notice.get_content_type() == "multipart/report"
     (report,) = (part for part in notice.walk() if part.get_content_type() == "message/delivery-status")
     return [part for part in report.iter_parts() if isinstance(part, EmailMessage)][1:]
+
+
+async def test_a_session_that_is_refused_for_good_has_refused_no_message(world: World) -> None:
+    """A 554 at the banner says nothing about a message: it is deferred, and goes when sessions are taken again."""
+    banner = "554 5.7.1 mx.strict.test is closed to you"
+    receiver = await world.site("strict.test", Behaviour(scripted={"banner": [Close(reply=banner)]}))
+    await world.start({"retry": {"schedule": ["100ms"]}, "delivery": {"connect_backoff": "50ms"}})
+    await world.send("user@strict.test")
+    await world.until_empty()
+    assert receiver.tally.messages == 1
+    assert world.books().states[State.DELIVERED] == 1
+
+
+async def test_rules_of_the_operator_decide_first(world: World, tmp_path: Path) -> None:
+    """A rule in the file of `[classify] rules` is read before the shipped ones, and knows the host that spoke."""
+    rules = tmp_path / "rules.toml"
+    rules.write_text(
+        "[[rule]]\nname = \"own: not here\"\ntext = ['house rule 7']\nmx = ['mx.own.test']\nreason = \"policy\"\n"
+        "scope = \"recipient\"\nexamples = [{ reply = '550 house rule 7', mx = 'mx.own.test' }]\n"
+        "counterexamples = ['550 house rule 7', '550 house rule 8']\n"
+    )
+    await world.site("own.test", Behaviour(unknown_prefixes=("user",), unknown_with="550 5.1.1 house rule 7"))
+    await world.start({"classify": {"rules": str(rules)}})
+    message_id = await world.send("user@own.test", mail_from="")
+    await world.until_empty()
+    (recipient,) = (await world.json("message", message_id))["recipients"]
+    assert (recipient["history"][0]["reason"], recipient["history"][0]["rule"]) == ("policy", "own: not here")
