@@ -28,6 +28,7 @@ from sender.observe.events import Events
 from sender.observe.metrics import Metrics
 from sender.route.resolver import Resolver
 from sender.route.router import Router
+from sender.rules import classifier
 from sender.settings import split_endpoint
 from sender.spool.sqlite import Role as SpoolRole
 from sender.spool.sqlite import SqliteSpool, open_spool
@@ -108,7 +109,9 @@ class Daemon:
                 acceptance = Acceptance(settings, self.spool, self.clock, self.metrics, self._events)
                 self.listener = Listener(acceptance, users)
                 await self.listener.start()
-            await self._start_http()
+            listen = settings.http.listen if delivers else settings.http.intake_listen
+            if listen:
+                await self._start_http(listen)
         except BaseException:
             await self.stop(drain_s=0)
             raise
@@ -152,6 +155,7 @@ class Daemon:
         self._resolver = Resolver(settings.dns, clock=clock.steady, on_lookup=self.metrics.looked_up)
         around = Surroundings(
             settings=settings,
+            classifier=classifier(settings.rules_path),
             spool=self.spool,
             router=Router(settings, self._resolver, self._rng),
             settler=Settler(
@@ -168,8 +172,8 @@ class Daemon:
         self.control = Control(dispatcher, around)
         await dispatcher.prepare(around)
 
-    async def _start_http(self) -> None:
-        host, port = split_endpoint(self.settings.http.listen)
+    async def _start_http(self, listen: str) -> None:
+        host, port = split_endpoint(listen)
         api = Api(control=self.control, render_metrics=self._render_metrics, ready=self._not_ready)
         config = uvicorn.Config(
             api.application(),
@@ -187,7 +191,7 @@ class Daemon:
         while not self._server.started:
             if self._server_task.done():
                 await self._server_task
-                raise OSError(f"{self.settings.http.listen}: the HTTP server has ended")
+                raise OSError(f"{listen}: the HTTP server has ended")
             await asyncio.sleep(0.005)
 
     def _arrived(self, rows: list[QueueRow]) -> None:
@@ -268,8 +272,7 @@ class Daemon:
             return
         self._stopping = True
         limit_s = self.settings.delivery.drain_timeout if drain_s is None else drain_s
-        if self.listener is not None:
-            await self.listener.close(min(limit_s, self.settings.smtp.block_timeout))
+        closing = asyncio.create_task(self._close_listener(min(limit_s, self.settings.smtp.block_timeout)))
         for chore in self._chores:
             chore.cancel()
         await asyncio.gather(*self._chores, return_exceptions=True)
@@ -280,6 +283,7 @@ class Daemon:
                 async with asyncio.timeout(max(_CUT_OFF_S, limit_s) if clean else _CUT_OFF_S):
                     await self._committer.close()
             await self._save(clean=clean, everything=True)
+        await closing
         if self._resolver is not None:
             await self._resolver.close()
         if self._server is not None and self._server_task is not None:
@@ -289,6 +293,10 @@ class Daemon:
             await self.spool.close(clean=clean)
         if hasattr(self, "_events"):
             self._events.close()
+
+    async def _close_listener(self, grace_s: float) -> None:
+        if self.listener is not None:
+            await self.listener.close(grace_s)
 
     async def _drain(self, limit_s: float) -> bool:
         """Tell whether every session ended by itself."""
@@ -325,7 +333,7 @@ class Daemon:
         if self.listener is not None:
             self.listener.acceptance.settings = self.settings
         if self.dispatcher is not None:
-            self.dispatcher.reload(self.settings)
+            self.dispatcher.reload(self.settings, classifier(self.settings.rules_path))
         log.info("configuration reloaded")
 
     def reopen_events(self) -> None:

@@ -171,6 +171,7 @@ class HttpSettings(_Table):
     """`[http]`: API, metrics and health."""
 
     listen: Endpoint = "127.0.0.1:8025"
+    intake_listen: Endpoint | Literal[""] = ""  # of a process that only accepts, beside the delivering one
     tokens_file: Unsupported = ""
 
 
@@ -277,6 +278,12 @@ class StreamSettings(_Table):
     weight: Annotated[float, Field(gt=0)] = 1.0
 
 
+class ClassifySettings(_Table):
+    """`[classify]`: what replies mean."""
+
+    rules: str = ""  # a file of rules that are read before the shipped ones
+
+
 class Settings(_Table):
     """The whole configuration. Relative paths are relative to `directory`."""
 
@@ -293,7 +300,13 @@ class Settings(_Table):
     sources: dict[str, SourceSettings] = {"default": SourceSettings()}
     destinations: dict[Annotated[str, AfterValidator(_destination_key)], DestinationSettings] = {}
     streams: dict[str, StreamSettings] = {"default": StreamSettings()}
+    classify: ClassifySettings = ClassifySettings()
     directory: Path = Field(default=Path(), exclude=True)
+
+    @property
+    def rules_path(self) -> Path | None:
+        """The file of the operator's own rules."""
+        return self.path(self.classify.rules) if self.classify.rules else None
 
     @property
     def spool_path(self) -> Path:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
-from sender.cli.common import Commands, command, print_json
-from sender.core.classify import classify
+from sender import rules, settings
+from sender.cli.common import Commands, command, print_json, settings_of
 from sender.core.errors import ConfigError, Problem
 from sender.core.reply import Reply
 from sender.core.stage import Stage
 
 if TYPE_CHECKING:
     import argparse
+    from pathlib import Path
+
+    from sender.core.classify import Classifier
 
 
 def register(commands: Commands) -> None:
@@ -35,13 +40,14 @@ def register(commands: Commands) -> None:
 
 
 def _classify(arguments: argparse.Namespace) -> int:
+    classifier = rules.classifier(_own_rules(arguments))
     if arguments.jsonl:
         for number, line in enumerate(sys.stdin, 1):
-            print(json.dumps(_line(number, line)))
+            print(json.dumps(_line(classifier, number, line)))
         return 0
     if arguments.reply is None:
         raise ConfigError([Problem("command line", "REPLY", "", "must be given, or --jsonl")])
-    verdict = _verdict("command line", arguments.reply, arguments.stage)
+    verdict = _verdict(classifier, "command line", arguments.reply, arguments.stage, arguments.mx)
     if arguments.json:
         print_json(verdict)
     else:
@@ -50,29 +56,35 @@ def _classify(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _line(number: int, line: str) -> dict[str, Any]:
+def _own_rules(arguments: argparse.Namespace) -> Path | None:
+    """Find the operator's rules; a configuration that is nowhere has none."""
+    given = arguments.config or os.environ.get("SENDER_CONFIG") or any(place.is_file() for place in settings.SEARCHED)
+    return settings_of(arguments).rules_path if given else None
+
+
+def _line(classifier: Classifier, number: int, line: str) -> dict[str, Any]:
     place = f"line {number}"
     try:
         given = json.loads(line)
-        reply, stage = given["reply"], given.get("stage", Stage.RCPT)
+        reply, stage, mx = given["reply"], given.get("stage", Stage.RCPT), given.get("mx")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError([Problem(place, "", None, 'must be an object with "reply"')]) from error
-    return _verdict(place, reply, stage)
+    return _verdict(classifier, place, reply, stage, mx)
 
 
-def _verdict(place: str, text: object, stage: object) -> dict[str, Any]:
+def _verdict(classifier: Classifier, place: str, text: object, stage: object, mx: object) -> dict[str, Any]:
     if stage not in list(Stage):
         raise ConfigError([Problem(place, "stage", stage, f"must be one of {', '.join(Stage)}")])
     try:
         reply = Reply.parse(str(text).replace("\\n", "\n"))
     except ValueError as error:
         raise ConfigError([Problem(place, "reply", text, "must begin with a reply code from 200 to 599")]) from error
-    verdict = classify(Stage(str(stage)), reply)
+    verdict = classifier.classify(Stage(str(stage)), reply, str(mx or ""), time.time())
     return {
         "outcome": verdict.outcome,
         "scope": verdict.scope,
         "reason": verdict.reason,
         "retry_after_s": verdict.retry_after_s,
-        "provider": None,
+        "provider": verdict.provider,
         "rule": verdict.rule,
     }

@@ -6,6 +6,7 @@ import getpass
 import sys
 from typing import TYPE_CHECKING
 
+from sender import rules
 from sender import settings as configuration
 from sender.cli.common import Commands, command, print_json, settings_of
 from sender.intake.users import Users, hash_password
@@ -43,6 +44,7 @@ def _check(arguments: argparse.Namespace) -> int:
     settings = configuration.load(path)
     if settings.smtp.users_file:
         Users.load(settings.path(settings.smtp.users_file))
+    rules.classifier(settings.rules_path)
     print(f"{path}: good")
     return 0
 

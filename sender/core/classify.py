@@ -1,365 +1,223 @@
-"""What a reply means: stage and reply in, verdict out, by one table that is read from the top.
+"""What a reply means: stage, reply and the host that said it in, verdict out.
 
-Each rule states the wordings and enhanced codes of one meaning, and the codes and stages at which it holds. `classify`
-is total: every stage and every code from 200 to 599 has a verdict.
-Only this module turns replies into outcomes.
+Read in this order: the first digit; rules for one provider or one server program (data, see `sender/rules.py`); the
+table of meanings, by words (`core/meanings/`); the enhanced status code; the code and the stage alone. `classify` is
+total: every stage and every code from 200 to 599 has a verdict. Only this module turns replies into outcomes.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from sender.core.meanings import MEANINGS
 from sender.core.outcome import Outcome, Reason, Scope, Trouble, Verdict
+from sender.core.plain import plain
 from sender.core.stage import Stage
+from sender.core.status import STATUS
 from sender.core.wait import wait_named_in
+from sender.core.wording import Text, wording
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sender.core.provider import Providers
     from sender.core.reply import Reply
 
-
-@dataclass(frozen=True, slots=True)
-class _Rule:
-    """One meaning. `words` is searched in the text, `codes` are first digits, `enhanced` is a prefix of the code."""
-
-    name: str
-    reason: Reason
-    scope: Scope
-    words: re.Pattern[str] | None = None
-    codes: str = "45"
-    enhanced: tuple[str, ...] = ()
-    stages: frozenset[Stage] = frozenset(Stage)
-    deferred: bool = False  # a throttle that comes as 5yz is deferred all the same
-
-    def matches(self, stage: Stage, reply: Reply, enhanced: str, words: str) -> bool:
-        if str(reply.code)[0] not in self.codes or stage not in self.stages:
-            return False
-        if self.enhanced and enhanced.startswith(self.enhanced):
-            return True
-        return self.words is not None and self.words.search(words) is not None
-
-
-def _words(*alternatives: str) -> re.Pattern[str]:
-    return re.compile("|".join(alternatives), re.IGNORECASE)
-
-
-_CLOSING = 421
-
-_RULES = (
-    _Rule(
-        "tls required",
-        Reason.TLS_REQUIRED,
-        Scope.LANE,
-        _words(r"must issue a STARTTLS", r"(?:requires?|must use|without) (?:TLS|STARTTLS|encryption)"),
-        enhanced=("5.7.10", "4.7.10"),
-    ),
-    _Rule(
-        "sender authentication",
-        Reason.AUTHENTICATION,
-        Scope.IDENTITY,
-        _words(r"\b(?:SPF|DKIM|DMARC)\b", r"unauthenticated (?:e-?mail|sender|message)"),
-        enhanced=(*(f"{c}.7.{n}" for c in "45" for n in (20, 21, 22, 23, 24, 26, 27, 30, 32)), "5.7.515"),
-    ),
-    _Rule(
-        "name of our address",
-        Reason.AUTHENTICATION,
-        Scope.LANE,
-        _words(r"\b(?:PTR|rDNS|reverse (?:DNS|lookup|hostname|mapping))\b", r"cannot find your (?:reverse )?hostname"),
-        enhanced=("4.7.25", "5.7.25"),
-    ),
-    _Rule(
-        "too many recipients",
-        Reason.RECIPIENT_LIMIT,
-        Scope.MESSAGE,
-        _words(r"too many recipients", r"recipients? (?:limit|count) (?:exceeded|reached)"),
-        enhanced=("4.5.3", "5.5.3"),
-        deferred=True,
-    ),
-    _Rule(
-        "too many messages in this session",
-        Reason.SESSION_MESSAGE_LIMIT,
-        Scope.SESSION,
-        _words(
-            r"(?:too many|max(?:imum)?|limit).{0,30}(?:messages?|mails?|transactions?).{0,30}"
-            r"(?:session|connection|same connection)",
-            r"messages? (?:limit|per (?:session|connection))",
-        ),
-        deferred=True,
-    ),
-    _Rule(
-        "connections too often",
-        Reason.CONNECTION_RATE,
-        Scope.LANE,
-        _words(
-            r"connection rate",
-            r"connect(?:ing|ions?).{0,20}too (?:often|fast|frequent)",
-            r"too (?:often|fast|frequent).{0,20}connect",
-        ),
-        deferred=True,
-    ),
-    _Rule(
-        "too many connections",
+# What is refused because there was too much of it is welcome later, whatever the first digit says.
+PACE = frozenset(
+    {
         Reason.CONNECTION_LIMIT,
-        Scope.LANE,
-        _words(
-            r"too many.{0,40}(?:connections?|sessions?)",
-            r"(?:connections?|sessions?).{0,40}(?:limit|exceeded|too many|maximum)",
-            r"(?:limit|exceed|max(?:imum)?).{0,80}(?:connections?|sessions?)",
-        ),
-        enhanced=("4.7.652",),
-        deferred=True,
-    ),
-    _Rule(
-        "mailbox receives too much",
-        Reason.MAILBOX_RATE,
-        Scope.RECIPIENT,
-        _words(r"(?:user|mailbox|recipient).{0,40}(?:receiving|received).{0,20}(?:too (?:quickly|much|many)|rate)"),
-        deferred=True,
-    ),
-    _Rule(
-        "daily limit",
-        Reason.DAILY_LIMIT,
-        Scope.LANE,
-        _words(
-            r"\b(?:daily|per day|24.hours?)\b.{0,40}(?:limit|quota|exceed)",
-            r"(?:limit|quota).{0,40}\b(?:daily|per day)",
-        ),
-        deferred=True,
-    ),
-    _Rule(
-        "message rate",
+        Reason.CONNECTION_RATE,
+        Reason.SESSION_MESSAGE_LIMIT,
         Reason.MESSAGE_RATE,
-        Scope.LANE,
-        _words(
-            r"rate.?limit",
-            r"(?:too (?:much|many)) (?:e?-?mails?|messages?)\b",
-            r"(?:message|sending|mail) rate",
-            r"\b(?:throttl|slow(?:ing)? down|too fast|too quickly)",
-            r"frequency limit",
-        ),
-        enhanced=("4.7.28",),
-        deferred=True,
-    ),
-    _Rule(
-        "too many errors",
-        Reason.TOO_MANY_ERRORS,
-        Scope.SESSION,
-        _words(r"too many (?:errors|bad commands|invalid|unknown|failed)"),
-    ),
-    _Rule(
-        "greylisting",
-        Reason.GREYLISTED,
-        Scope.RECIPIENT,
-        _words(r"gr[ea]y.?list", r"come back later"),
-        codes="4",
-    ),
-    _Rule(
-        "reputation of our address",
-        Reason.REPUTATION,
-        Scope.LANE,
-        _words(
-            r"block ?list|black ?list|deny ?list|\b(?:RBL|DNSBL|spamhaus|barracuda ?central|spamcop)\b",
-            r"(?:poor|bad|low|temporarily deferred due to).{0,20}(?:reputation|user complaints|unexpected volume)",
-            r"reputation",
-            r"\b(?:ip|address|host|server|network)\b.{0,40}\b(?:block|ban|listed)",
-        ),
-    ),
-    _Rule(
-        "spam or virus",
-        Reason.CONTENT,
-        Scope.MESSAGE,
-        _words(r"\b(?:spam|virus|malware|phish|suspicious|content|attachment|unsolicited|bulk mail)"),
-        enhanced=("5.6.0", "5.7.12"),
-    ),
-    _Rule(
-        "relaying",
-        Reason.RELAY_DENIED,
-        Scope.RECIPIENT,
-        _words(r"\brelay", r"not (?:a )?local (?:domain|host)", r"we do not (?:handle|accept) mail for"),
-    ),
-    _Rule(
-        "mailbox full",
-        Reason.MAILBOX_FULL,
-        Scope.RECIPIENT,
-        _words(
-            r"(?:over|exceed\w*|out of|insufficient|not enough).{0,25}(?:quota|storage|mailbox|disk)",
-            r"mailbox.{0,20}full",
-            r"quota",
-        ),
-        enhanced=("4.2.2", "5.2.2"),
-        stages=frozenset({Stage.RCPT, Stage.END_OF_DATA}),
-    ),
-    _Rule(
-        "mailbox disabled",
-        Reason.MAILBOX_DISABLED,
-        Scope.RECIPIENT,
-        _words(
-            r"(?:account|mailbox|user|recipient).{0,40}(?:disabled|inactive|suspended|deactivated|locked|not active)"
-        ),
-        enhanced=("5.2.1", "4.2.1"),
-        stages=frozenset({Stage.RCPT, Stage.END_OF_DATA}),
-    ),
-    _Rule(
-        "unknown sender",
-        Reason.SENDER_REJECTED,
-        Scope.MESSAGE,
-        _words(
-            r"sender (?:address|domain|verify|denied|rejected)",
-            r"(?:return|from).{0,10}address.{0,20}(?:invalid|reject)",
-        ),
-        enhanced=("5.1.7", "5.1.8", "4.1.8", "4.1.7"),
-    ),
-    _Rule(
-        "unknown domain",
-        Reason.DOMAIN_UNKNOWN,
-        Scope.RECIPIENT,
-        _words(
-            r"domain.{0,20}(?:not found|unknown|does not exist|no such)", r"unrouteable|host or domain name not found"
-        ),
-        enhanced=("5.1.2", "5.1.10", "5.4.4"),
-        codes="5",
-    ),
-    _Rule(
-        "unknown mailbox",
-        Reason.MAILBOX_UNKNOWN,
-        Scope.RECIPIENT,
-        _words(
-            r"(?:user|mailbox|recipient|account|address|alias).{0,40}"
-            r"(?:unknown|not found|does ?n.t exist|does not exist|invalid|not exist|unavailable|no longer|rejected)",
-            r"(?:unknown|no such|invalid|nonexistent).{0,20}(?:user|mailbox|recipient|address|account|person)",
-        ),
-        enhanced=("5.1.1", "5.1.0", "5.1.3", "5.1.6"),
-        codes="5",
-        stages=frozenset({Stage.RCPT, Stage.DATA, Stage.END_OF_DATA}),
-    ),
-    _Rule(
-        "too large",
-        Reason.TOO_LARGE,
-        Scope.MESSAGE,
-        _words(r"(?:message|mail|size).{0,30}(?:too (?:large|big)|exceed)", r"too large"),
-        enhanced=("5.3.4", "4.3.4", "5.2.3"),
-    ),
-    _Rule(
-        "overload",
-        Reason.OVERLOADED,
-        Scope.LANE,
-        _words(
-            r"(?:system|server|service|host).{0,30}(?:busy|overload|unavailable|not available|shutting down|load)",
-            r"(?:insufficient|out of).{0,20}(?:system|disk|resources|storage|memory)",
-            r"too busy|load too high|overload",
-        ),
-        codes="4",
-        enhanced=("4.3.1", "4.3.2"),
-    ),
-    _Rule(
-        "malformed",
-        Reason.MALFORMED,
-        Scope.MESSAGE,
-        _words(r"(?:malformed|bare (?:LF|CR|line ?feed)|RFC ?5?[28]?[28]2\b|missing.{0,20}header|line too long)"),
-        enhanced=("5.6.",),
-        codes="5",
-    ),
-    _Rule(
-        "policy",
-        Reason.POLICY,
-        Scope.MESSAGE,
-        _words(r"\bpolicy\b", r"access denied|not (?:permitted|authori[sz]ed|allowed)|administrative"),
-        enhanced=("5.7.", "4.7."),
-    ),
-    _Rule(
-        "local error",
-        Reason.RECEIVER_ERROR,
-        Scope.LANE,
-        _words(r"(?:local|internal|server|configuration|temporary).{0,20}(?:error|problem|failure|fault)"),
-        enhanced=("4.3.", "5.3.", "4.4.", "5.4."),
-    ),
+        Reason.IDENTITY_RATE,
+        Reason.MAILBOX_RATE,
+        Reason.DAILY_LIMIT,
+    }
 )
-
+_CLOSING, _PERMANENT, _TOO_MUCH_STORAGE = 421, 500, 552
+# What a code alone says at a stage, or at every stage; scope None is what the stage speaks of.
+_BY_CODE: dict[tuple[int, Stage | None], tuple[Reason, Scope | None]] = {
+    # RFC 5321 section 4.5.3.1.10: they limit the envelope, unless a status says more.
+    (452, Stage.RCPT): (Reason.RECIPIENT_LIMIT, Scope.MESSAGE),
+    (552, Stage.RCPT): (Reason.RECIPIENT_LIMIT, Scope.MESSAGE),
+    (550, Stage.RCPT): (Reason.MAILBOX_UNKNOWN, Scope.RECIPIENT),
+    (551, Stage.RCPT): (Reason.MAILBOX_UNKNOWN, Scope.RECIPIENT),
+    (553, Stage.RCPT): (Reason.MAILBOX_UNKNOWN, Scope.RECIPIENT),
+    (500, None): (Reason.MALFORMED, Scope.SESSION),
+    (501, None): (Reason.MALFORMED, None),
+    (502, None): (Reason.MALFORMED, Scope.SESSION),
+    (503, None): (Reason.MALFORMED, Scope.SESSION),
+    (504, None): (Reason.MALFORMED, None),
+}
+_STATUS_ANYWHERE = re.compile(r"(?<![\d.])#?([245])\.(\d{1,3}\.\d{1,3})(?![\d.]*\d)")
+_SAYS_SOMETHING = wording("{temporary}, {blocked}, error, policy, service")
+_REFUSES = wording("{blocked}, {spam}")
 _STAGE_SCOPE = {
-    Stage.RCPT: Scope.RECIPIENT,
     Stage.MAIL: Scope.MESSAGE,
+    Stage.RCPT: Scope.RECIPIENT,
     Stage.DATA: Scope.MESSAGE,
     Stage.END_OF_DATA: Scope.MESSAGE,
 }
 
 
-def classify(stage: Stage, reply: Reply) -> Verdict:
-    """Tell what a reply at a stage means for the recipients that it answers for.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """What one provider or server program means; every condition that is given must hold."""
 
-    RFC 5321 section 4.2.1: a code that is not known is taken by its first digit.
-    """
-    if reply.positive:
-        return Verdict(outcome=Outcome.DELIVERED, scope=_STAGE_SCOPE.get(stage, Scope.SESSION), rule="positive")
-    if not (reply.transient or reply.permanent):
-        return Verdict(outcome=Outcome.DEFERRED, scope=Scope.SESSION, reason=Reason.PROTOCOL_ERROR, rule="out of place")
-    words, enhanced = reply.words, reply.enhanced or ""
-    for rule in _RULES:
-        if rule.matches(stage, reply, enhanced, words):
-            return _verdict(stage, reply, rule, words)
-    return _without_rule(stage, reply, words)
+    name: str
+    reason: Reason
+    scope: Scope
+    text: tuple[re.Pattern[str], ...] = ()  # any of them is found in the reply's lines, joined by spaces
+    unless: tuple[re.Pattern[str], ...] = ()  # none of them is
+    codes: tuple[str, ...] = ("4", "5")  # how the code begins
+    enhanced: tuple[str, ...] = ()
+    stages: frozenset[Stage] = frozenset(Stage)
+    mx: tuple[str, ...] = ()  # domains under which the host must lie
+    outcome: Outcome | None = None  # None: as the code and the reason have it
+
+    def matches(self, stage: Stage, reply: Reply, words: str, mx: str) -> bool:
+        """Tell whether a reply meets every condition."""
+        return (
+            stage in self.stages
+            and str(reply.code).startswith(self.codes)
+            and (not self.enhanced or (reply.enhanced or "") in self.enhanced)
+            and (not self.mx or any(under(mx, domain) for domain in self.mx))
+            and (not self.text or any(pattern.search(words) for pattern in self.text))
+            and not any(pattern.search(words) for pattern in self.unless)
+        )
 
 
-def _verdict(stage: Stage, reply: Reply, rule: _Rule, words: str) -> Verdict:
-    # A session that is refused as a whole has refused no message: what looks final at the banner is tried again later.
-    deferred = reply.transient or rule.deferred or stage.opens_session
-    return Verdict(
-        outcome=Outcome.DEFERRED if deferred else Outcome.BOUNCED,
-        scope=rule.scope,
-        reason=rule.reason,
-        retry_after_s=wait_named_in(words) if deferred else None,
-        rule=rule.name,
-    )
+def under(host: str, domain: str) -> bool:
+    """Tell whether a host is a domain or lies in it."""
+    host, domain = host.lower().rstrip("."), domain.lower().strip(".")
+    return host == domain or host.endswith("." + domain)
 
 
-def _without_rule(stage: Stage, reply: Reply, words: str) -> Verdict:
-    """Judge by stage and first digit alone."""
-    retry_after_s = wait_named_in(words)
+@dataclass(frozen=True, slots=True)
+class Classifier:
+    """Rules, in their order, and the providers whose names verdicts bear."""
+
+    rules: Sequence[Rule] = ()
+    providers: Providers | None = field(default=None)
+
+    def classify(self, stage: Stage, reply: Reply, mx: str = "", now_s: float | None = None) -> Verdict:
+        """Tell what a reply of a host at a stage means for the recipients that it answers for.
+
+        RFC 5321 section 4.2.1: a code that is not known is taken by its first digit. `now_s` (since the
+        epoch) is what a time of day in the reply is counted from; without it such a time is not honoured.
+        """
+        provider = self._provider(mx)
+        if reply.positive:
+            scope = _STAGE_SCOPE.get(stage, Scope.SESSION)
+            return Verdict(outcome=Outcome.DELIVERED, scope=scope, rule="positive", provider=provider)
+        if not (reply.transient or reply.permanent):
+            return Verdict(
+                outcome=Outcome.DEFERRED,
+                scope=Scope.SESSION,
+                reason=Reason.PROTOCOL_ERROR,
+                rule="out of place",
+                provider=provider,
+            )
+        words = reply.words
+        rule = next((rule for rule in self.rules if rule.matches(stage, reply, words, mx)), None)
+        if rule is not None:
+            meant = _Meant(rule.reason, rule.scope, rule.name)
+        else:
+            meant = _meant(stage, reply.code, _status(reply), plain(words))
+        outcome = (rule.outcome if rule is not None else None) or _outcome(reply, meant.reason)
+        return Verdict(
+            outcome=Outcome.DEFERRED if reply.transient else outcome,
+            scope=meant.scope,
+            reason=meant.reason,
+            retry_after_s=wait_named_in(words, now_s) if outcome is Outcome.DEFERRED else None,
+            rule=meant.rule,
+            provider=provider,
+        )
+
+    def _provider(self, mx: str) -> str | None:
+        provider = self.providers.of(mx) if self.providers is not None and mx else None
+        return provider.name if provider is not None else None
+
+
+def _outcome(reply: Reply, reason: Reason) -> Outcome:
+    if reply.transient or reason in PACE:
+        return Outcome.DEFERRED
+    # 552 to too many recipients is what 452 should be (RFC 5321 section 4.5.3.1.10).
+    if reason is Reason.RECIPIENT_LIMIT and reply.code == _TOO_MUCH_STORAGE:
+        return Outcome.DEFERRED
+    return Outcome.BOUNCED
+
+
+@dataclass(frozen=True, slots=True)
+class _Meant:
+    reason: Reason
+    scope: Scope
+    rule: str
+
+
+def _status(reply: Reply) -> str:
+    """Give subject and detail of the enhanced code: of the line's beginning, or, as qmail has it, from within."""
+    if reply.enhanced is not None:
+        return reply.enhanced[2:]
+    for match in _STATUS_ANYWHERE.finditer(reply.text):
+        if match[1] == str(reply.code)[0]:
+            return match[2]
+    return ""
+
+
+@lru_cache(maxsize=4096)
+def _meant(stage: Stage, code: int, status: str, words: str) -> _Meant:
+    """Find the meaning of words that are plain: receivers repeat themselves, so it is remembered."""
+    text = Text(f"{words} . status{status}")
+    for meaning in MEANINGS:
+        if meaning.holds(stage, code, text):
+            scope = meaning.scope or _STAGE_SCOPE.get(stage, Scope.SESSION)
+            return _Meant(meaning.reason, _reaching(stage, scope), meaning.name)
+    return _without_words(stage, code, status, text)
+
+
+def _reaching(stage: Stage, scope: Scope) -> Scope:
+    """Widen a scope to what there is: before the envelope there is no recipient and no message."""
+    if stage.opens_session and scope in {Scope.RECIPIENT, Scope.MESSAGE}:
+        return Scope.LANE
+    return scope
+
+
+def _without_words(stage: Stage, code: int, status: str, text: Text) -> _Meant:
+    """Judge by codes and stage alone."""
+    here = Scope.LANE if stage.opens_session else _STAGE_SCOPE.get(stage, Scope.SESSION)
+    reason, scope = STATUS.get(status, (Reason.UNCLASSIFIED, None))
+    # "4.1.1" says that a mailbox is not known yet, which is no answer.
+    if reason is not Reason.UNCLASSIFIED and not (reason is Reason.MAILBOX_UNKNOWN and code < _PERMANENT):
+        return _Meant(reason, _reaching(stage, scope or here), f"status {status}")
     if stage.opens_session:
         # 421 to a new connection, with a text that nobody knows, is a limit more often than anything else.
-        reason = (
-            Reason.CONNECTION_LIMIT
-            if reply.code == _CLOSING
-            else Reason.OVERLOADED
-            if reply.transient
-            else Reason.POLICY
-        )
-        return Verdict(
-            outcome=Outcome.DEFERRED,
-            scope=Scope.LANE,
-            reason=reason,
-            retry_after_s=retry_after_s,
-            rule="refused session",
-        )
-    if reply.code == _CLOSING:
-        return Verdict(
-            outcome=Outcome.DEFERRED,
-            scope=Scope.SESSION,
-            reason=Reason.OVERLOADED,
-            retry_after_s=retry_after_s,
-            rule="421 closes the session",
-        )
-    if reply.code in {552, 452} and stage is Stage.RCPT:
-        reason = Reason.RECIPIENT_LIMIT if reply.enhanced is None else Reason.MAILBOX_FULL
-        scope = Scope.MESSAGE if reason is Reason.RECIPIENT_LIMIT else Scope.RECIPIENT
-        return Verdict(
-            outcome=Outcome.DEFERRED, scope=scope, reason=reason, retry_after_s=retry_after_s, rule="452 to RCPT"
-        )
-    scope = _STAGE_SCOPE.get(stage, Scope.SESSION)
-    if reply.code in {503, 500, 501, 502, 504}:
-        # Out of step or not understood: this says something about the dialogue and nothing about the mailbox.
-        return Verdict(
-            outcome=Outcome.DEFERRED, scope=Scope.SESSION, reason=Reason.PROTOCOL_ERROR, rule="not understood"
-        )
-    if reply.permanent and stage is Stage.RCPT and reply.code in {550, 551, 553}:
-        return Verdict(outcome=Outcome.BOUNCED, scope=scope, reason=Reason.MAILBOX_UNKNOWN, rule="550 to RCPT")
-    return Verdict(
-        outcome=Outcome.BOUNCED if reply.permanent else Outcome.DEFERRED,
-        scope=scope,
-        reason=Reason.UNCLASSIFIED,
-        retry_after_s=None if reply.permanent else retry_after_s,
-        rule="first digit",
-    )
+        if code == _CLOSING and not _SAYS_SOMETHING.said_in(text):
+            return _Meant(Reason.CONNECTION_LIMIT, Scope.LANE, "421 to a connection")
+        return _Meant(Reason.UNCLASSIFIED, Scope.LANE, "refused session")
+    reason, scope = _BY_CODE.get((code, stage)) or _BY_CODE.get((code, None)) or (Reason.UNCLASSIFIED, here)
+    if reason is Reason.RECIPIENT_LIMIT and status:
+        reason, scope = Reason.MAILBOX_FULL, Scope.RECIPIENT
+    if code == _CLOSING and not _SAYS_SOMETHING.said_in(text):
+        scope = Scope.SESSION
+    if reason is Reason.MAILBOX_UNKNOWN and (status not in {"", "5.0", "0.0"} or _REFUSES.said_in(text)):
+        reason = Reason.UNCLASSIFIED
+    if reason is Reason.UNCLASSIFIED and status.startswith("7.") and code >= _PERMANENT:
+        return _Meant(Reason.POLICY, here, f"status {status}")
+    rule = "first digit" if reason is Reason.UNCLASSIFIED else f"{code} alone"
+    return _Meant(reason, scope or here, rule)
+
+
+_GENERAL = Classifier()
+
+
+def classify(stage: Stage, reply: Reply, mx: str = "", now_s: float | None = None) -> Verdict:
+    """Tell what a reply means by the general table alone; `sender.rules.classify` knows the shipped rules too."""
+    return _GENERAL.classify(stage, reply, mx, now_s)
 
 
 _TROUBLES = {

@@ -103,6 +103,7 @@ class Verdict:
     reason: Reason | None = None  # None exactly when delivered
     retry_after_s: float | None = None  # the wait that the reply itself names
     rule: str = ""  # what matched
+    provider: str | None = None  # whose host said it, where that is known
 
     @property
     def throttles(self) -> bool:

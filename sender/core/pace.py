@@ -13,7 +13,7 @@ from sender.core.wait import honoured
 
 PAUSE_S, PAUSE_MAX_S = 1.0, 60.0
 SHARE = 0.97
-SPAN_MIN_S, SPAN_MAX_S = 5.0, 60.0
+SPAN_MIN_S, SPAN_MAX_S = 1.0, 60.0
 CUT_APART_S = 15.0  # throttles this close together are one
 STEP, STEP_MAX = 0.05, 1.0
 STEP_AFTER_S, STEP_EVERY_S = 60.0, 30.0
@@ -63,8 +63,10 @@ class Pace:
         self._pause_s = min(PAUSE_MAX_S, self._pause_s * 2)
         self._step = STEP
         if now - self._cut_at > CUT_APART_S:
-            span_s = min(SPAN_MAX_S, max(SPAN_MIN_S, now - self._cut_at))
-            taken_per_s = sum(1 for at in self._delivered if at > now - span_s) / span_s
+            # Since the last throttle, and not longer than the lane has been at work: a rest before is no slowness.
+            recent = [at for at in self._delivered if at > max(now - SPAN_MAX_S, self._cut_at)]
+            span_s = max(SPAN_MIN_S, now - recent[0]) if recent else SPAN_MAX_S
+            taken_per_s = len(recent) / span_s
             known = taken_per_s if self.per_second is None else min(taken_per_s, self.per_second)
             self.per_second = max(SLOWEST_PER_S, SHARE * known)
             self._cut_at = now

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from sender.core.classify import classify, classify_trouble
+from sender.core.classify import classify_trouble
 from sender.core.errors import SessionError
 from sender.core.outcome import Outcome, Scope, Trouble, Verdict
 from sender.route.router import Unroutable
@@ -13,6 +13,7 @@ from sender.smtp.opening import Target, open_session
 from sender.smtp.session import Session
 
 if TYPE_CHECKING:
+    from sender.core.classify import Classifier
     from sender.core.reply import Reply
     from sender.core.stage import Stage
     from sender.route.router import Route, Router
@@ -46,7 +47,9 @@ class Caller:
     tls: Tls
 
 
-async def contact(route: Route, router: Router, caller: Caller, timeouts: DeliverySettings) -> Session | NoSession:
+async def contact(
+    route: Route, router: Router, caller: Caller, timeouts: DeliverySettings, classifier: Classifier
+) -> Session | NoSession:
     """Open one session with a site. A throttle is not taken to the next host: that one would count it too."""
     endpoints = await router.endpoints(route)
     if isinstance(endpoints, Unroutable):
@@ -61,14 +64,14 @@ async def contact(route: Route, router: Router, caller: Caller, timeouts: Delive
             helo=caller.helo,
             tls=caller.tls,
         )
-        result = await _try(target, timeouts)
+        result = await _try(target, timeouts, classifier)
         if isinstance(result, Session) or result.verdict.throttles or result.local:
             return result
     assert result is not None  # noqa: S101 - endpoints are never empty
     return result
 
 
-async def _try(target: Target, timeouts: DeliverySettings) -> Session | NoSession:
+async def _try(target: Target, timeouts: DeliverySettings, classifier: Classifier) -> Session | NoSession:
     try:
         opened = await open_session(target, timeouts)
     except SessionError as error:
@@ -81,9 +84,9 @@ async def _try(target: Target, timeouts: DeliverySettings) -> Session | NoSessio
         )
     if isinstance(opened, Session):
         return opened
-    return NoSession(
-        verdict=classify(opened.stage, opened.reply), stage=opened.stage, reply=opened.reply, host=opened.host
-    )
+    # A session that is refused as a whole has refused no message: what looks final here is tried again later.
+    verdict = replace(classifier.classify(opened.stage, opened.reply, target.host), outcome=Outcome.DEFERRED)
+    return NoSession(verdict=verdict, stage=opened.stage, reply=opened.reply, host=opened.host)
 
 
 def unroutable(failure: Unroutable) -> NoSession:

@@ -9,7 +9,6 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Protocol
 
-from sender.core.errors import SpoolError
 from sender.smtp.session import Session
 
 if TYPE_CHECKING:
@@ -47,8 +46,8 @@ class Lead(Protocol):
     ) -> bool:
         """Hear the answers to a delivery; tell whether they ended the session's ticket."""
 
-    def unreadable(self, delivery: Delivery, error: SpoolError) -> None:
-        """Hear that the content of a delivery could not be read."""
+    def not_tried(self, delivery: Delivery, error: Exception) -> None:
+        """Hear that a delivery failed for a fault of ours, such as content that cannot be read."""
 
     def goes_on(self, session: Session) -> bool:
         """Tell whether a session shall do more."""
@@ -148,8 +147,9 @@ class Crew:
             began_at = clock.steady()
             try:
                 answers = await session.transact(delivery.outgoing(spool))
-            except SpoolError as error:
-                self._lead.unreadable(delivery, error)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the message must not stay claimed by nobody
+                session.abort()
+                self._lead.not_tried(delivery, error)
                 return False
             if self._lead.answered(delivery, session, ticket, answers, clock.steady() - began_at):
                 return True

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from sender.core.classify import classify, classify_trouble
+from sender.core.classify import classify_trouble
 from sender.core.outcome import Outcome, Reason, Scope, Trouble, Verdict
 from sender.core.stage import Stage
 from sender.engine.settling import Result
@@ -14,6 +14,7 @@ from sender.smtp.session import Outgoing
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
+    from sender.core.classify import Classifier
     from sender.smtp.session import Answer, Session
     from sender.spool.contract import ClaimedMessage, ClaimedRecipient, Spool
 
@@ -68,12 +69,14 @@ class Judgement:
     last_refusal: tuple[Stage, str] | None = None
 
 
-def judge(delivery: Delivery, session: Session, answers: Sequence[Answer]) -> Judgement:
+def judge(
+    delivery: Delivery, session: Session, answers: Sequence[Answer], classifier: Classifier, now_s: float | None = None
+) -> Judgement:
     """Read the answers. A throttle costs the message nothing, nor does, once, a session that died before it began."""
     judgement = Judgement()
     fresh = session.transactions <= 1
     for recipient, answer in zip(delivery.recipients, answers, strict=True):
-        verdict = _verdict(answer)
+        verdict = _verdict(answer, classifier, session.host, now_s)
         if verdict.outcome is not Outcome.DELIVERED:
             judgement.last_refusal = (answer.stage, str(answer))
         if answer.reply is not None and not answer.ours and verdict.reason is not Reason.CONNECTION_LIMIT:
@@ -102,10 +105,13 @@ def judge(delivery: Delivery, session: Session, answers: Sequence[Answer]) -> Ju
     return judgement
 
 
-def _verdict(answer: Answer) -> Verdict:
+def _verdict(answer: Answer, classifier: Classifier, host: str, now_s: float | None) -> Verdict:
     if answer.reply is None:
         return classify_trouble(answer.stage, answer.trouble or Trouble.LOST)
-    verdict = classify(answer.stage, answer.reply)
+    verdict = classifier.classify(answer.stage, answer.reply, host, now_s)
+    if verdict.reason is Reason.MALFORMED and verdict.scope is Scope.SESSION:
+        # Out of step: that says something about the dialogue, and decides about no message.
+        return replace(verdict, outcome=Outcome.DEFERRED)
     if verdict.outcome is Outcome.DELIVERED and answer.stage is not Stage.END_OF_DATA:
         # A consent to anything but the content takes no responsibility for the message.
         return classify_trouble(answer.stage, Trouble.PROTOCOL)

@@ -24,6 +24,7 @@ from sender.route.router import Unroutable
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 
+    from sender.core.classify import Classifier
     from sender.engine.committer import Batch
     from sender.engine.surroundings import Surroundings
     from sender.route.router import Route
@@ -55,6 +56,7 @@ class Dispatcher:
         self._tasks: set[asyncio.Task[None]] = set()
         self._lookups = asyncio.Semaphore(_LOOKUPS)
         self._stopping = False
+        self._reload: asyncio.TimerHandle | None = None  # when the next suspension ends
 
     async def prepare(self, around: Surroundings) -> None:
         """Take in what was learned and what is suspended. Commands that find no daemon go no further."""
@@ -78,9 +80,10 @@ class Dispatcher:
         """Recipients that have not ended."""
         return sum(queue.queued for queue in self.queues.values())
 
-    def reload(self, settings: Settings) -> None:
+    def reload(self, settings: Settings, classifier: Classifier) -> None:
         """Go on under another configuration: mail that is routed from now on, and every lane's limits."""
         self.around.settings = settings
+        self.around.classifier = classifier
         self.around.router.settings = settings
         self.around.settler.reload(settings)
         self.around.budget.most = settings.delivery.max_sessions
@@ -315,11 +318,14 @@ class Dispatcher:
         self.requeue(self.queues.values())
         until = min((s.until for s in self.suspensions if s.until is not None), default=None)
         if until is not None:
-            self._spawn(self._reload_at(until))
+            if self._reload is not None:
+                self._reload.cancel()
+            self._reload = asyncio.get_running_loop().call_later(
+                max(0.0, until - clock.wall()) + 0.01, lambda: self._spawn(self._suspension_over())
+            )
 
-    async def _reload_at(self, until: float) -> None:
-        await asyncio.sleep(max(0.0, until - self.around.clock.wall()) + 0.01)
-        while True:
+    async def _suspension_over(self) -> None:
+        while not self._stopping:
             try:
                 await self.reload_suspensions()
                 await self.refresh()  # messages that were held one by one are in their queues again
@@ -387,7 +393,10 @@ class Dispatcher:
             max_age_s = around.settler.longest_max_age_s
             try:
                 messages = await around.spool.claim_aged(
-                    tried_before=now - max_age_s, untried_before=now - 2 * max_age_s, limit=_WINDOW
+                    tried_before=now - max_age_s,
+                    untried_before=now - 2 * max_age_s,
+                    limit=_WINDOW,
+                    held=[queue.id for queue in self.queues.values() if self.suspended(queue)],
                 )
             except SpoolError as error:
                 log.error("%s", error)  # noqa: TRY400 - tried again in a while
@@ -403,6 +412,8 @@ class Dispatcher:
     async def drain(self) -> None:
         """Start nothing more; finish what is open."""
         self._stopping = True
+        if self._reload is not None:
+            self._reload.cancel()
         tasks = [task for task in self._tasks if task is not asyncio.current_task()]
         for task in tasks:
             task.cancel()

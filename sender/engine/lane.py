@@ -24,6 +24,7 @@ from sender.engine.limits import configured
 from sender.engine.settling import Result, Way
 from sender.engine.stock import Stock
 from sender.observe.metrics import LaneMetrics
+from sender.providers import provider_of_all
 
 if TYPE_CHECKING:
     from sender.core.window import Ticket
@@ -58,11 +59,12 @@ class Lane:
         self.name = f"{source}/{site}"
         self.route = route
         self.around = around
-        self.metrics = LaneMetrics(around.metrics, site, source)
+        self.provider = provider_of_all(host.name for host in route.hosts)
+        self.metrics = LaneMetrics(around.metrics, self.provider.name if self.provider else site, source)
         self.diary = Diary.restored(memory)
         self.stock = Stock(site, around)
         self.crew = Crew(self, around)
-        limits = configured(settings, site)
+        limits = configured(settings, site, self.provider)
         self.messages_per_session, self.max_recipients = limits.messages_per_session, limits.max_recipients
         self.window = Window(
             start=settings.window.start,
@@ -172,7 +174,7 @@ class Lane:
 
     def reconfigure(self) -> None:
         """Take the limits of a configuration that was reloaded; what was learned stays within them."""
-        limits = configured(self.around.settings, self.site)
+        limits = configured(self.around.settings, self.site, self.provider)
         self.window.ceiling = limits.ceiling
         self.messages_per_session, self.max_recipients = limits.messages_per_session, limits.max_recipients
         delivery = self.around.settings.delivery
@@ -233,7 +235,8 @@ class Lane:
 
     async def contact(self) -> Session | NoSession:
         """Open one session."""
-        return await contact(self.route, self.around.router, self._caller, self.around.settings.delivery)
+        around = self.around
+        return await contact(self.route, around.router, self._caller, around.settings.delivery, around.classifier)
 
     def next_delivery(self) -> Delivery | None:
         """Give what a session shall do next, or None while there is nothing or nothing may be sent."""
@@ -316,9 +319,9 @@ class Lane:
             self.deferrals.add(self.around.clock.steady(), len(results))
             self.around.settler.settle(delivery.message, results, way, self.metrics)
 
-    def unreadable(self, delivery: Delivery, error: SpoolError) -> None:
-        """Let a message wait whose content cannot be read: the receiver has nothing to do with it."""
-        log.error("%s: %s", self.name, error)
+    def not_tried(self, delivery: Delivery, error: Exception) -> None:
+        """Let a message wait that failed for a fault of ours: the receiver has nothing to do with it."""
+        log.error("%s: %r", self.name, error, exc_info=None if isinstance(error, SpoolError) else error)
         self.crew.spawn(self.stock.give_back([delivery]))
         self.dialing.pause(self.around.clock.steady(), _LOCAL_PAUSE_S)
 
@@ -327,7 +330,7 @@ class Lane:
     ) -> bool:
         """Draw the consequences of one transaction; tell whether the receiver refused the session itself."""
         now = self.around.clock.steady()
-        judgement = judge(delivery, session, answers)
+        judgement = judge(delivery, session, answers, self.around.classifier, self.around.clock.wall())
         self._count(judgement, session, len(answers), seconds, now)
         if judgement.proven:
             self.window.prove(ticket, now)

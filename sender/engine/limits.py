@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sender.core.provider import Provider
+
 if TYPE_CHECKING:
     from sender.settings import Settings
+
+_NOBODY = Provider(name="", title="", mx=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,14 +22,24 @@ class Limits:
     max_recipients: int
 
 
-def configured(settings: Settings, site: str) -> Limits:
-    """Read the limits for a site. Of a cap that the receiver is known to have, `headroom` is used."""
-    here = settings.destination(site)
+def configured(settings: Settings, site: str, provider: Provider | None = None) -> Limits:
+    """Read the limits for a site: what the operator set for it or its provider, else what the provider publishes.
+
+    Of a cap that the receiver is known to have, `headroom` is used.
+    """
+    here = settings.destinations.get(site) or settings.destination(provider.name if provider else "")
+    published = provider or _NOBODY
+    cap = here.cap or (published.cap if here.max_window is None else None)
     ceiling = here.max_window or settings.window.max
-    if here.cap is not None:
-        ceiling = min(ceiling, max(1, int(here.cap * settings.window.headroom)))
+    if cap is not None:
+        ceiling = min(ceiling, max(1, int(cap * settings.window.headroom)))
+    general = settings.delivery
     return Limits(
         ceiling,
-        here.messages_per_session or settings.delivery.messages_per_session,
-        here.max_recipients or settings.delivery.max_recipients,
+        here.messages_per_session or _smaller(published.messages_per_session, general.messages_per_session),
+        here.max_recipients or _smaller(published.max_recipients, general.max_recipients),
     )
+
+
+def _smaller(published: int | None, general: int) -> int:
+    return general if published is None else min(published, general)

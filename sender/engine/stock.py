@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import deque
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 from sender.core.errors import SpoolError
 from sender.engine.delivery import Delivery, split
 from sender.engine.turns import Turns
-from sender.spool.contract import Priority
+from sender.spool.contract import FencedError, Priority
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from sender.engine.surroundings import Surroundings
 
 log = logging.getLogger(__name__)
+_RETRY_S = 1.0
 _QUEUES_AT_ONCE = 64
 _DEPTH, _DEPTH_MAX = 10, 1000  # recipients claimed ahead
 _BYTES_AHEAD = 8 * 2**20
@@ -85,7 +87,12 @@ class Stock:
         arrivals = [queue.arrivals for queue in queues]
         try:
             claim = await around.spool.claim(
-                [queue.id for queue in queues], site=self._site, now=wall, limit=self._depth, byte_limit=_BYTES_AHEAD
+                [queue.id for queue in queues],
+                site=self._site,
+                now=wall,
+                limit=self._depth,
+                byte_limit=_BYTES_AHEAD,
+                together=max_recipients,
             )
         except SpoolError:
             self.turns.put_back(queues, queues, 0)
@@ -111,9 +118,20 @@ class Stock:
         recipients = [recipient for delivery in deliveries for recipient in delivery.recipients]
         if not recipients:
             return
-        try:
-            await self._around.spool.release([recipient.id for recipient in recipients])
-        except SpoolError as error:
-            log.error("%s", error)  # noqa: TRY400 - they are found again at the next start
+        await self._release([recipient.id for recipient in recipients])
         for recipient in recipients:
             self._around.next_due(recipient.queue_id, recipient.due_at, False)
+
+    async def _release(self, recipient_ids: Sequence[int]) -> None:
+        """Give claims back as soon as the spool can record it; who ends before that leaves them to the next start."""
+        while True:
+            try:
+                await self._around.spool.release(recipient_ids)
+            except FencedError as error:
+                log.error("%s", error)  # noqa: TRY400 - whoever has them now decides about them
+                return
+            except SpoolError as error:
+                log.error("%s", error)  # noqa: TRY400 - as the docstring says
+                await asyncio.sleep(_RETRY_S)
+            else:
+                return

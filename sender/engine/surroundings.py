@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from sender.clock import Clock
+    from sender.core.classify import Classifier
     from sender.engine.committer import Committer
     from sender.engine.settling import Settler
     from sender.observe.events import Events
@@ -46,9 +47,10 @@ class Budget:
 
 @dataclass(slots=True, kw_only=True)
 class Surroundings:
-    """Handed to each lane. Only `settings` changes, when the configuration is reloaded."""
+    """Handed to each lane. Only `settings` and `classifier` change, when the configuration is reloaded."""
 
     settings: Settings
+    classifier: Classifier
     spool: SqliteSpool
     router: Router
     settler: Settler

@@ -29,6 +29,7 @@ def claim(
     now: float,
     limit: int,
     byte_limit: int,
+    together: int,
 ) -> Claim:
     """Claim up to `limit` due recipients of these queues in their order, and the same messages' others at the site."""
     rows: list[_Row] = []
@@ -53,7 +54,7 @@ def claim(
                 break
             taken[message_id] = message
             if recipients > 1:
-                siblings = _siblings(connection, first, recipients, site, now)
+                siblings = _siblings(connection, first, recipients, site, now, together)
                 claimed += (sibling for sibling in siblings if sibling[0] not in seen)
                 seen.update(sibling[0] for sibling in siblings)
         if row[0] not in seen:
@@ -65,12 +66,14 @@ def claim(
     return Claim(list(taken.values()), _next_due(connection, {*queue_ids, *(row[2] for row in claimed)}))
 
 
-def _siblings(connection: sqlite3.Connection, first: int, recipients: int, site: str, now: float) -> list[_Row]:
+def _siblings(
+    connection: sqlite3.Connection, first: int, recipients: int, site: str, now: float, limit: int
+) -> list[_Row]:
     return connection.execute(
         f"SELECT {_COLUMNS} FROM recipients r JOIN queues q ON q.id = r.queue_id JOIN domains d ON d.name = q.domain"  # noqa: S608
         " WHERE r.id >= ? AND r.id < ? AND r.state = 0 AND r.due_at <= ? AND d.site = ? AND NOT EXISTS"
-        " (SELECT 1 FROM suspensions s WHERE s.kind = ? AND s.value = q.domain) ORDER BY r.id",
-        (first, first + recipients, now, site, Kind.DOMAIN),
+        " (SELECT 1 FROM suspensions s WHERE s.kind = ? AND s.value = q.domain) ORDER BY r.id LIMIT ?",
+        (first, first + recipients, now, site, Kind.DOMAIN, limit),
     ).fetchall()
 
 
@@ -142,7 +145,12 @@ def claim_selected(
 
 
 def claim_aged(
-    connection: sqlite3.Connection, token: int, tried_before: float, untried_before: float, limit: int
+    connection: sqlite3.Connection,
+    token: int,
+    tried_before: float,
+    untried_before: float,
+    limit: int,
+    held: Sequence[int],
 ) -> list[ClaimedMessage]:
     """Claim what was accepted before these instants: ids sort by time, so this reads the oldest only."""
     return _claim_rows(
@@ -151,8 +159,9 @@ def claim_aged(
         connection.execute(
             f"SELECT {_COLUMNS} FROM messages m JOIN recipients r"  # noqa: S608
             " ON r.id >= m.first_recipient AND r.id < m.first_recipient + m.recipients"
-            " WHERE m.id < ? AND m.ended_at IS NULL AND r.state = 0 AND (r.attempts > 0 OR m.id < ?) LIMIT ?",
-            (id_at(tried_before), id_at(untried_before), limit),
+            " WHERE m.id < ? AND m.ended_at IS NULL AND r.state = 0 AND (r.attempts > 0 OR m.id < ?)"
+            " AND r.queue_id NOT IN (SELECT value FROM json_each(?)) LIMIT ?",
+            (id_at(tried_before), id_at(untried_before), orjson.dumps(list(held)).decode(), limit),
         ).fetchall(),
     )
 

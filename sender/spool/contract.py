@@ -179,14 +179,24 @@ class Spool(Protocol):
     async def queues(self) -> list[QueueRow]:
         """Every queue that has recipients that wait; who came before this is not told to `on_arrivals` any more."""
 
-    async def claim(self, queue_ids: Sequence[int], *, site: str, now: float, limit: int, byte_limit: int) -> Claim:
-        """Claim due recipients of these queues in their order, with those of the same messages for the same site."""
+    async def claim(
+        self, queue_ids: Sequence[int], *, site: str, now: float, limit: int, byte_limit: int, together: int = 100
+    ) -> Claim:
+        """Claim due recipients of these queues in their order, with others of the same messages for the same site.
+
+        `together` bounds those others: what shares a transaction. More of a large message wait for their own turn.
+        """
 
     async def claim_selected(self, selection: Selection, *, limit: int) -> list[ClaimedMessage]:
         """Claim queued and suspended recipients for an operator's command, due or not."""
 
-    async def claim_aged(self, *, tried_before: float, untried_before: float, limit: int) -> list[ClaimedMessage]:
-        """Claim queued recipients that were accepted before one instant and tried, or before the other."""
+    async def claim_aged(
+        self, *, tried_before: float, untried_before: float, limit: int, held: Sequence[int] = ()
+    ) -> list[ClaimedMessage]:
+        """Claim queued recipients that were accepted before one instant and tried, or before the other.
+
+        Those in the queues `held` are left alone.
+        """
 
     async def settle(
         self,

@@ -28,10 +28,11 @@ def stale_before(now: float) -> int:
 
 
 def queues(connection: sqlite3.Connection) -> list[QueueRow]:
-    """Read every queue that has recipients that wait; from the indexes alone, but for those that are suspended."""
+    """Read every queue in which recipients wait; from the indexes alone, but for who is suspended."""
     rows = connection.execute(
         "SELECT q.id, q.domain, q.stream, q.priority, min(r.due_at), sum(r.waiting) FROM"
-        " (SELECT queue_id, min(due_at) AS due_at, count(*) AS waiting FROM recipients WHERE state = 0 GROUP BY queue_id"
+        " (SELECT queue_id, min(due_at) AS due_at, count(*) AS waiting FROM recipients WHERE state = 0"
+        " GROUP BY queue_id"
         " UNION ALL"
         " SELECT queue_id, 9e999, count(*) FROM recipients WHERE state = 2 GROUP BY queue_id) r"
         " JOIN queues q ON q.id = r.queue_id GROUP BY q.id"

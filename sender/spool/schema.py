@@ -6,13 +6,17 @@ A spool that is newer than this program is refused.
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import stat
+import time
 from typing import TYPE_CHECKING
 
 from sender.core.errors import SpoolError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 _FIRST = """
 CREATE TABLE owners (              -- a row for each start of a process on this spool
@@ -100,6 +104,38 @@ CREATE TABLE totals (
 """
 
 MIGRATIONS = (_FIRST,)
+_BUSY_S = 30.0  # how long another process may hold the write lock
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Connect; whoever may read the file may read mail, so it is its owner's alone (SQLite's side files follow it)."""
+    if not path.exists():
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, stat.S_IRUSR | stat.S_IWUSR))
+    connection = sqlite3.connect(
+        path, isolation_level=None, check_same_thread=False, timeout=_BUSY_S, cached_statements=256
+    )
+    try:
+        _begin_wal(connection, _BUSY_S)
+        for pragma in ("synchronous = FULL", "cache_size = -65536", "temp_store = MEMORY"):
+            connection.execute(f"PRAGMA {pragma}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _begin_wal(connection: sqlite3.Connection, wait_s: float) -> None:
+    """Switch to WAL. SQLite does not wait by itself when two processes do this to a new file at the same time."""
+    until = time.monotonic() + wait_s
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def migrate(connection: sqlite3.Connection) -> None:

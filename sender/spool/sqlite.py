@@ -9,7 +9,6 @@ import asyncio
 import os
 import socket
 import sqlite3
-import stat
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from sender.spool.contract import Claim, ClaimedMessage, NewMessage, Settlement, Suspension
 
 T = TypeVar("T")
-_BUSY_S = 30.0  # how long another process may hold the write lock
 _LOOK_EVERY_S = 1.0  # mail of other processes is noticed at once by the pipe, and at the latest after this
 
 
@@ -101,10 +99,10 @@ class SqliteSpool:
             self._lock.free()
 
     def _connect(self, now: float) -> None:
-        self._connection = _connection(self.path)
+        self._connection = schema.connect(self.path)
         try:
             self._begin(self._connection, now)
-            self._reader = _connection(self.path)
+            self._reader = schema.connect(self.path)
         except BaseException:
             self._connection.close()
             raise
@@ -139,6 +137,7 @@ class SqliteSpool:
             self._look.cancel()
         if self._waker is not None:
             self._waker.close()
+            self._waker = None
         token, stopped_at = self.token, reports.wall_clock()
         try:
             await self._writer.submit(
@@ -307,21 +306,25 @@ class SqliteSpool:
 
         return await self._writer.submit("read the queues", work)
 
-    async def claim(self, queue_ids: Sequence[int], *, site: str, now: float, limit: int, byte_limit: int) -> Claim:
+    async def claim(
+        self, queue_ids: Sequence[int], *, site: str, now: float, limit: int, byte_limit: int, together: int = 100
+    ) -> Claim:
         """Claim due recipients of these queues, with those of the same messages for the same site."""
+        bounds = {"limit": limit, "byte_limit": byte_limit, "together": together}
         return await self._writer.submit(
-            "claim",
-            lambda c: claims.claim(c, self.token, queue_ids, site=site, now=now, limit=limit, byte_limit=byte_limit),
+            "claim", lambda c: claims.claim(c, self.token, queue_ids, site=site, now=now, **bounds)
         )
 
     async def claim_selected(self, selection: Selection, *, limit: int) -> list[ClaimedMessage]:
         """Claim queued and suspended recipients for an operator's command."""
         return await self._writer.submit("claim", lambda c: claims.claim_selected(c, self.token, selection, limit))
 
-    async def claim_aged(self, *, tried_before: float, untried_before: float, limit: int) -> list[ClaimedMessage]:
-        """Claim recipients of old messages."""
+    async def claim_aged(
+        self, *, tried_before: float, untried_before: float, limit: int, held: Sequence[int] = ()
+    ) -> list[ClaimedMessage]:
+        """Claim recipients of old messages, but for those in the queues `held`."""
         return await self._writer.submit(
-            "claim", lambda c: claims.claim_aged(c, self.token, tried_before, untried_before, limit)
+            "claim", lambda c: claims.claim_aged(c, self.token, tried_before, untried_before, limit, held)
         )
 
     async def settle(
@@ -436,15 +439,3 @@ async def open_spool(
     except (sqlite3.Error, OSError) as error:
         raise SpoolError("open", f"{path}: {error}") from error
     return spool
-
-
-def _connection(path: Path) -> sqlite3.Connection:
-    """Connect; whoever may read the file may read mail, so it is its owner's alone (SQLite's side files follow it)."""
-    if not path.exists():
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, stat.S_IRUSR | stat.S_IWUSR))
-    connection = sqlite3.connect(
-        path, isolation_level=None, check_same_thread=False, timeout=_BUSY_S, cached_statements=256
-    )
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "cache_size = -65536", "temp_store = MEMORY"):
-        connection.execute(f"PRAGMA {pragma}")
-    return connection

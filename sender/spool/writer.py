@@ -61,6 +61,7 @@ class Writer:
         self._waiting: list[_Unit[Any]] = []
         self._arrived = threading.Condition()
         self._closing = False
+        self._began = False
         self._thread = threading.Thread(target=self._run, name="spool-writer", daemon=True)
         self._thread.start()
 
@@ -98,8 +99,7 @@ class Writer:
 
     def _commit(self, units: list[_Unit[Any]]) -> None:
         began_at = time.monotonic()
-        failed = self._try(units)
-        if failed and len(units) > 1:
+        if not self._try(units) and len(units) > 1 and self._began:
             # Whose fault it was is not known in every case: each has its own transaction now.
             for unit in units:
                 self._try([unit])
@@ -107,9 +107,11 @@ class Writer:
         self._call(self._answer, units, seconds)
 
     def _try(self, units: list[_Unit[Any]]) -> bool:
-        """Run units in one transaction; on failure nothing of it remains, and True is returned."""
+        """Run units in one transaction; tell whether it is committed. If not, nothing of it remains."""
+        self._began = False  # while another process holds the lock, no unit is to blame
         try:
             self._connection.execute("BEGIN IMMEDIATE")
+            self._began = True
             for unit in units:
                 unit.error = None
                 unit.result = unit.work(self._connection)
@@ -124,13 +126,13 @@ class Writer:
             self._after_rollback()
             for unit in units:
                 unit.error = error
-            return True
+            return False
         try:
             self._after_commit()
         except Exception:
             # What was committed stays committed, and the thread goes on for those who come next.
             log.exception("spool: telling of a commit failed")
-        return False
+        return True
 
     def _answer(self, units: list[_Unit[Any]], seconds: float) -> None:
         self._on_commit(seconds, len(units))

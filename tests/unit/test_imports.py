@@ -20,7 +20,9 @@ _FLOORS = (
     {"api"},
     {"intake", "engine"},
     {"spool", "route", "smtp", "observe", "sandbox"},
-    {"settings", "clock"},
+    {"rules"},
+    {"providers"},
+    {"settings", "clock", "shipped"},
     {"core"},
     {"__version__"},
 )

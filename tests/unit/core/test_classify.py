@@ -12,7 +12,6 @@ from sender.core.reply import Reply
 from sender.core.stage import Stage
 
 _MESSAGE_STAGES = [Stage.MAIL, Stage.RCPT, Stage.DATA, Stage.END_OF_DATA]
-_OPENING = [stage for stage in Stage if stage.opens_session]
 _wordings = st.lists(
     st.sampled_from(
         [
@@ -65,12 +64,6 @@ def test_a_3yz_or_4yz_is_deferred_whatever_its_words_are(stage: Stage, code: int
     assert verdict.reason is not None
 
 
-@given(st.sampled_from(_OPENING), st.integers(500, 599), st.one_of(_wordings, st.text()))
-def test_a_5yz_before_mail_bounces_no_message(stage: Stage, code: int, text: str) -> None:
-    """A receiver that refuses a session has not refused any message."""
-    assert classify(stage, Reply(code, text)).outcome is Outcome.DEFERRED
-
-
 @given(st.sampled_from(Stage), st.integers(300, 599), st.one_of(_wordings, st.text()))
 def test_a_bounce_names_no_wait_and_a_throttle_never_bounces(stage: Stage, code: int, text: str) -> None:
     """What is final is not waited for; a refusal for our pace is never final, whatever its code is."""
@@ -90,10 +83,10 @@ def test_a_wait_that_a_transient_reply_names_is_in_its_verdict(stage: Stage, cod
 
 @pytest.mark.parametrize("code", [500, 501, 502, 503, 504])
 @pytest.mark.parametrize("stage", _MESSAGE_STAGES)
-def test_a_dialogue_that_is_out_of_step_bounces_no_message(stage: Stage, code: int) -> None:
+def test_a_dialogue_that_is_out_of_step_concerns_the_session(stage: Stage, code: int) -> None:
     """A "503 nested MAIL" and its kin say something about the session, and nothing about a mailbox."""
     verdict = classify(stage, Reply(code, "nested command"))
-    assert (verdict.outcome, verdict.scope) == (Outcome.DEFERRED, Scope.SESSION)
+    assert (verdict.reason, verdict.scope) == (Reason.MALFORMED, Scope.SESSION)
 
 
 @pytest.mark.parametrize("code", [452, 552])

@@ -29,7 +29,7 @@ _RECIPIENT, _MESSAGE, _SESSION, _LANE, _IDENTITY = (
 _EXAMPLES = [
     # our pace
     (_BANNER, "421 4.7.0 Too many connections from your host", _DEFERRED, Reason.CONNECTION_LIMIT, _LANE),
-    (_BANNER, "421 busy", _DEFERRED, Reason.CONNECTION_LIMIT, _LANE),
+    (_BANNER, "421 busy", _DEFERRED, Reason.OVERLOADED, _LANE),
     (_BANNER, "554 5.7.0 too many concurrent sessions", _DEFERRED, Reason.CONNECTION_LIMIT, _LANE),
     (_MAIL, "451 4.7.652 The number of simultaneous connections is used up", _DEFERRED, Reason.CONNECTION_LIMIT, _LANE),
     (_EHLO, "421 4.7.0 maximum number of sessions exceeded", _DEFERRED, Reason.CONNECTION_LIMIT, _LANE),
@@ -51,15 +51,15 @@ _EXAMPLES = [
     (_END, "451 4.3.0 internal server error", _DEFERRED, Reason.RECEIVER_ERROR, _LANE),
     (_RCPT, "421 4.7.0 too many errors on this line", _DEFERRED, Reason.TOO_MANY_ERRORS, _SESSION),
     # trust
-    (_BANNER, "554 5.7.1 your address is on our blocklist", _DEFERRED, Reason.REPUTATION, _LANE),
+    (_BANNER, "554 5.7.1 your address is on our blocklist", _BOUNCED, Reason.REPUTATION, _LANE),
     (_END, "550 5.7.26 the message passes neither SPF nor DKIM", _BOUNCED, Reason.AUTHENTICATION, _IDENTITY),
     (_END, "421 4.7.26 unauthenticated sender", _DEFERRED, Reason.AUTHENTICATION, _IDENTITY),
-    (_BANNER, "554 5.7.25 no PTR record for your address", _DEFERRED, Reason.AUTHENTICATION, _LANE),
+    (_BANNER, "554 5.7.25 no PTR record for your address", _BOUNCED, Reason.AUTHENTICATION, _LANE),
     (_MAIL, "530 5.7.0 Must issue a STARTTLS command first", _BOUNCED, Reason.TLS_REQUIRED, _LANE),
     (_END, "554 5.6.0 this looks like spam", _BOUNCED, Reason.CONTENT, _MESSAGE),
     (_END, "550 virus found", _BOUNCED, Reason.CONTENT, _MESSAGE),
     (_RCPT, "554 5.7.1 Relaying denied", _BOUNCED, Reason.RELAY_DENIED, _RECIPIENT),
-    (_MAIL, "550 5.1.8 sender domain does not resolve", _BOUNCED, Reason.SENDER_REJECTED, _MESSAGE),
+    (_MAIL, "550 5.1.8 sender domain does not resolve", _BOUNCED, Reason.SENDER_REJECTED, _IDENTITY),
     (_END, "550 5.7.1 rejected by local policy", _BOUNCED, Reason.POLICY, _MESSAGE),
     # recipient or message
     (_RCPT, "550 5.1.1 no such user", _BOUNCED, Reason.MAILBOX_UNKNOWN, _RECIPIENT),
@@ -72,7 +72,7 @@ _EXAMPLES = [
     (_MAIL, "552 5.3.4 message too large", _BOUNCED, Reason.TOO_LARGE, _MESSAGE),
     (_END, "554 5.6.2 bare LF in the message", _BOUNCED, Reason.MALFORMED, _MESSAGE),
     # the way, and what nobody knows
-    (_MAIL, "503 nested MAIL", _DEFERRED, Reason.PROTOCOL_ERROR, _SESSION),
+    (_MAIL, "503 nested MAIL", _BOUNCED, Reason.MALFORMED, _SESSION),
     (_MAIL, "354 go on", _DEFERRED, Reason.PROTOCOL_ERROR, _SESSION),
     (_END, "451 hm", _DEFERRED, Reason.UNCLASSIFIED, _MESSAGE),
     (_DATA, "554 hm", _BOUNCED, Reason.UNCLASSIFIED, _MESSAGE),

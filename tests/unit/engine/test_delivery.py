@@ -12,6 +12,7 @@ from sender.core.outcome import Outcome, Reason, Scope, Trouble
 from sender.core.reply import Reply
 from sender.core.stage import Stage
 from sender.engine.delivery import Delivery, Judgement, in_order, judge, split
+from sender.rules import shipped_classifier
 from sender.smtp.session import Answer, Session
 from sender.spool.contract import Spool
 
@@ -19,7 +20,9 @@ from .values import CONTENT, message, recipients
 
 
 class _FakeSession:
-    """A session is asked for one thing: how many transactions it has had."""
+    """A session is asked for two things: its host, and how many transactions it has had."""
+
+    host = "mx.example.org"
 
     def __init__(self, transactions: int) -> None:
         self.transactions = transactions
@@ -44,7 +47,7 @@ def _answer(stage: Stage, raw: str) -> Answer:
 
 def _judged(answers: Sequence[Answer], *, transactions: int = 2, reconnected: bool = False) -> Judgement:
     session = cast("Session", _FakeSession(transactions))
-    return judge(_delivery(len(answers), reconnected=reconnected), session, answers)
+    return judge(_delivery(len(answers), reconnected=reconnected), session, answers, shipped_classifier())
 
 
 _TAKEN = _answer(Stage.END_OF_DATA, "250 2.0.0 queued")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from sender.core.provider import Provider
 from sender.engine.limits import Limits, configured
 from sender.settings import from_tables
 
@@ -28,3 +29,11 @@ def test_a_site_has_its_own_limits_or_the_general_ones(destination: dict[str, An
     settings = from_tables({"destinations": {"mx.example": destination}}, Path("sender.toml"))
     assert configured(settings, "mx.example") == limits
     assert configured(settings, "other.example") == Limits(100, 1000, 100)
+
+
+def test_what_a_provider_publishes_holds_where_the_operator_says_nothing() -> None:
+    """A published cap, session length and envelope are kept; the operator's own figures go before them."""
+    provider = Provider(name="big", title="Big", mx=("big.test",), cap=25, messages_per_session=20, max_recipients=500)
+    assert configured(from_tables({}, Path("sender.toml")), "mx.big.test", provider) == Limits(20, 20, 100)
+    own = {"destinations": {"big": {"max_window": 40, "messages_per_session": 50}}}
+    assert configured(from_tables(own, Path("sender.toml")), "mx.big.test", provider) == Limits(40, 50, 100)

@@ -1,0 +1,1 @@
+"""Our submission server against clients that behave, and against those that do not."""

@@ -1,0 +1,204 @@
+"""Who may relay: networks that are named, and users under TLS. Everybody else may not."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import smtplib
+import ssl
+
+import pytest
+
+from tests.dialogs.client import CERTIFICATE, Client, codes, plain
+from tests.dialogs.peer import until
+
+from .conftest import MakeHouse
+from .house import NAME, PASSWORD, House
+
+
+@pytest.fixture
+async def guarded(make_house: MakeHouse) -> House:
+    """Give a listener that relays for users only."""
+    return await make_house(users=True, tls=True, relay_networks=[])
+
+
+async def test_i1_only_named_networks_relay(make_house: MakeHouse) -> None:
+    """An address in a named network relays without AUTH, every other one is refused for good."""
+    house = await make_house(relay_networks=["127.0.0.8/32"])
+    async with Client(house.port, source="127.0.0.8") as client:
+        await client.greet()
+        assert (await client.deliver()).startswith("250 ")
+    async with Client(house.port, source="127.0.0.9") as client:
+        await client.greet()
+        replies = await client.say("MAIL FROM:<me@a.test>", "RCPT TO:<you@b.test>", "DATA")
+        assert replies[0].startswith("554 5.7.1 ")
+        assert codes(replies[1:]) == ["503", "503"]
+    assert len(await house.taken()) == 1
+
+
+@pytest.mark.parametrize(
+    "rcpt_to", ["you@sender.test", "you%b.test@sender.test", "b.test!you@sender.test", '"you@b.test"@sender.test']
+)
+async def test_i1_no_form_of_address_opens_a_relay(guarded: House, rcpt_to: str) -> None:
+    """Without AUTH nothing is taken, to whatever address."""
+    async with Client(guarded.port) as client:
+        await client.greet()
+        replies = await client.say("XCLIENT ADDR=10.0.0.1", "MAIL FROM:<me@a.test>", f"RCPT TO:<{rcpt_to}>", "DATA")
+        assert replies[1].startswith("530 5.7.0 ")
+        assert codes(replies[2:]) == ["503", "503"]
+    assert await guarded.taken() == []
+
+
+async def test_auth_is_neither_offered_nor_taken_in_clear_text(guarded: House) -> None:
+    """Without TLS there is no AUTH, with the right password neither."""
+    async with Client(guarded.port) as client:
+        offer = await client.greet()
+        assert "STARTTLS" in offer
+        assert "AUTH" not in offer
+        assert codes(await client.say(f"AUTH PLAIN {plain(NAME, PASSWORD)}")) == ["538"]
+        assert codes(await client.say("MAIL FROM:<me@a.test>")) == ["530"]
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "plain", "PLAIN later", "LOGIN", "LOGIN at once"])
+async def test_a_user_with_the_right_password_relays(guarded: House, mechanism: str) -> None:
+    """AUTH under TLS by each mechanism opens the relay, and the Received line says so."""
+    name, password = (base64.b64encode(text.encode()).decode() for text in (NAME, PASSWORD))
+    dialogues = {
+        "PLAIN": [(f"AUTH PLAIN {plain(NAME, PASSWORD)}", "235")],
+        "plain": [(f"auth plain {plain(NAME, PASSWORD)}", "235")],
+        "PLAIN later": [("AUTH PLAIN", "334"), (plain(NAME, PASSWORD), "235")],
+        "LOGIN": [("AUTH LOGIN", "334"), (name, "334"), (password, "235")],
+        "LOGIN at once": [(f"AUTH LOGIN {name}", "334"), (password, "235")],
+    }
+    async with Client(guarded.port) as client:
+        await client.greet()
+        await client.secure()
+        for line, code in dialogues[mechanism]:
+            assert codes(await client.say(line)) == [code]
+        assert (await client.deliver()).startswith("250 ")
+        assert codes(await client.say(f"AUTH PLAIN {plain(NAME, PASSWORD)}")) == ["503"]
+    (message,) = await guarded.taken()
+    assert b" with ESMTPSA id " in message.content
+
+
+@pytest.mark.parametrize(
+    "credentials", [plain(NAME, "wrong"), plain("nobody", PASSWORD), plain("", ""), plain(NAME, ""), "AP/+AP/+"]
+)
+async def test_i7_wrong_credentials_are_all_refused_alike(guarded: House, credentials: str) -> None:
+    """A wrong password, an unknown user and unreadable ones get the same answer, and open nothing."""
+    async with Client(guarded.port) as client:
+        await client.greet()
+        await client.secure()
+        assert await client.say(f"AUTH PLAIN {credentials}") == ["535 5.7.8 Authentication credentials invalid"]
+        assert codes(await client.say("MAIL FROM:<me@a.test>")) == ["530"]
+
+
+@pytest.mark.parametrize(
+    "tries",
+    [
+        [f"AUTH PLAIN {plain(NAME, 'wrong')}"],
+        ["AUTH PLAIN", "*"],
+        ["AUTH PLAIN !!!"],
+        ["AUTH LOGIN", "!!!"],
+    ],
+)
+async def test_i7_three_failures_end_the_connection(guarded: House, tries: list[str]) -> None:
+    """After the third failure, of whatever sort, the client is sent away."""
+    async with Client(guarded.port) as client:
+        await client.greet()
+        await client.secure()
+        for _ in range(3):
+            for line in tries:
+                (reply,) = await client.say(line)
+            assert reply[:3] in {"535", "501"}
+        assert (await client.reply()).startswith("421 4.7.0 ")
+        assert await client.reply() == ""
+
+
+async def test_i7_guesses_that_are_sent_at_once_are_not_all_tried(guarded: House) -> None:
+    """The right password behind three wrong ones in the same segment opens nothing."""
+    async with Client(guarded.port) as client:
+        await client.greet()
+        await client.secure()
+        wrong = [f"AUTH PLAIN {plain(NAME, 'wrong')}"] * 3
+        right = [
+            f"AUTH PLAIN {plain(NAME, PASSWORD)}",
+            "MAIL FROM:<me@a.test>",
+            "RCPT TO:<you@b.test>",
+            "DATA",
+            "x\r\n.",
+        ]
+        replies = await client.say(*wrong, *right)
+        assert codes(replies) == ["535"] * 3 + ["421"] + [""] * 4
+    assert await guarded.taken() == []
+
+
+@pytest.mark.parametrize("injected", [b"NOOP\r\n", b"MAIL FROM:<evil@a.test>\r\n", b"x"])
+async def test_i6_clear_text_behind_starttls_ends_the_connection(guarded: House, injected: bytes) -> None:
+    """What was put behind STARTTLS by somebody else is never executed."""
+    async with Client(guarded.port) as client:
+        await client.greet()
+        client.send(b"STARTTLS\r\n" + injected)
+        assert (await client.reply()).startswith("554 5.5.1 ")
+        assert await client.reply() == ""
+
+
+async def test_i6_starttls_begins_the_session_anew(make_house: MakeHouse) -> None:
+    """Greeting and envelope from before TLS are forgotten, and STARTTLS is not offered again."""
+    house = await make_house(tls=True)
+    async with Client(house.port) as client:
+        await client.greet()
+        await client.say("MAIL FROM:<old@a.test>", "RCPT TO:<old@b.test>")
+        assert codes(await client.say("STARTTLS")) == ["220"]
+        context = ssl.create_default_context(cafile=str(CERTIFICATE))
+        await client.writer.start_tls(context, server_hostname="mx.sandbox.test")
+        assert codes(await client.say("RCPT TO:<you@b.test>", "MAIL FROM:<me@a.test>")) == ["503", "503"]
+        (offer,) = await client.say("EHLO client.test")
+        assert "STARTTLS" not in offer
+        assert codes(await client.say("STARTTLS", "DATA")) == ["503", "503"]
+        assert (await client.deliver()).startswith("250 ")
+    (message,) = await house.taken()
+    assert b" with ESMTPS id " in message.content
+
+
+async def test_a_failed_handshake_frees_its_place(make_house: MakeHouse) -> None:
+    """A client that asks for TLS and speaks something else is disconnected, and counts no more."""
+    house = await make_house(tls=True, max_connections_per_address=2)
+    for _ in range(4):
+        async with Client(house.port) as client:
+            await client.greet()
+            assert codes(await client.say("STARTTLS")) == ["220"]
+            client.send(b"this is not TLS\r\n" * 20)
+            while await client.reply():
+                pass
+        await until(lambda: not house.listener._admission._connections)
+    async with Client(house.port) as client:
+        await client.greet()
+        await client.secure()
+        assert (await client.deliver()).startswith("250 ")
+
+
+async def test_a_client_that_leaves_within_the_handshake_frees_its_place(make_house: MakeHouse) -> None:
+    """A connection that is reset in place of TLS counts no more."""
+    house = await make_house(tls=True)
+    for politely in (False, True):
+        async with Client(house.port) as client:
+            await client.greet()
+            assert codes(await client.say("STARTTLS")) == ["220"]
+            client.writer.close() if politely else client.reset()
+        await until(lambda: not house.listener._admission._connections)
+
+
+async def test_smtplib_logs_in(guarded: House) -> None:
+    """A client of the standard library encrypts, logs in and delivers."""
+
+    def send() -> dict[str, tuple[int, bytes]]:
+        context = ssl.create_default_context(cafile=str(CERTIFICATE))
+        context.check_hostname = False
+        with smtplib.SMTP("127.0.0.1", guarded.port, local_hostname="client.test") as smtp:
+            smtp.starttls(context=context)
+            smtp.login(NAME, PASSWORD)
+            return smtp.sendmail("me@a.test", ["you@b.test"], b"Subject: x\r\n\r\nhello\r\n")
+
+    assert await asyncio.to_thread(send) == {}
+    assert await guarded.contents() == [b"Subject: x\r\n\r\nhello\r\n"]

@@ -1,0 +1,1 @@
+"""Our client side against receivers that behave, and against peers that do not."""

@@ -1,0 +1,79 @@
+"""How these tests send: to a port of loopback, in milliseconds."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+from sender.core.outcome import Trouble
+from sender.core.stage import Stage
+from sender.settings import DeliverySettings, Tls
+from sender.smtp.opening import Refused, Target, open_session
+from sender.smtp.session import Answer, Outgoing, Session
+
+CERTIFICATE = Path(__file__).parent.parent / "certificate.pem"
+HELLO = b"Subject: x\r\n\r\nhello\r\n"
+TIMEOUTS = (
+    "connect_timeout",
+    "banner_timeout",
+    "ehlo_timeout",
+    "starttls_timeout",
+    "mail_timeout",
+    "rcpt_timeout",
+    "data_timeout",
+    "block_timeout",
+    "end_of_data_timeout",
+    "quit_timeout",
+)
+
+
+def limits(patient_s: float = 5.0, **timeouts: float) -> DeliverySettings:
+    """Give timeouts: long ones where nothing else is asked."""
+    seconds = dict.fromkeys(TIMEOUTS, patient_s) | timeouts
+    return DeliverySettings.model_validate({name: f"{round(length_s * 1000)}ms" for name, length_s in seconds.items()})
+
+
+async def attempt(
+    port: int, timeouts: DeliverySettings | None = None, *, tls: Tls = "none", host: str = "mx.sandbox.test"
+) -> Session | Refused:
+    """Open a session, or be refused."""
+    target = Target(host=host, address="127.0.0.1", port=port, source_address="", helo="sender.test", tls=tls)
+    return await open_session(target, timeouts or limits())
+
+
+async def connect(
+    port: int, timeouts: DeliverySettings | None = None, *, tls: Tls = "none", host: str = "mx.sandbox.test"
+) -> Session:
+    """Open a session that must open."""
+    session = await attempt(port, timeouts, tls=tls, host=host)
+    assert isinstance(session, Session)
+    return session
+
+
+def letter(*rcpt_tos: str, content: bytes = HELLO, mail_from: str = "me@a.test") -> Outgoing:
+    """Make a message as the engine hands it over."""
+    return Outgoing(
+        mail_from=mail_from,
+        rcpt_tos=rcpt_tos or ("you@b.test",),
+        size=len(content),
+        eight_bit=not content.isascii(),
+        smtputf8=False,
+        first=content,
+    )
+
+
+def shown(answers: list[Answer]) -> list[tuple[Stage, int | Trouble | None]]:
+    """Give for each recipient the stage, and the code or the trouble."""
+    return [(answer.stage, answer.reply.code if answer.reply is not None else answer.trouble) for answer in answers]
+
+
+def delivered(answers: list[Answer]) -> bool:
+    """Tell whether every recipient is delivered."""
+    return all(answer.delivered for answer in answers)
+
+
+def server_context() -> ssl.SSLContext:
+    """Give a receiver's side of TLS, with a certificate that nobody has signed."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATE)
+    return context

@@ -1,0 +1,70 @@
+"""Daemons as processes of their own: started by the command, stopped by signals."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from tests.servers.process import until
+
+if TYPE_CHECKING:
+    from asyncio.subprocess import Process
+
+_CHECKOUT = Path(__file__).parents[2]
+
+
+class Served:
+    """One `sender serve`; leaving the block kills what is left of it."""
+
+    def __init__(self, config: Path, *words: str) -> None:
+        self._command = (sys.executable, "-m", "sender", "serve", "--config", str(config), *words)
+        self._log = config.with_name(f"serve-{'-'.join(word.strip('-') for word in words)}.log")
+        self._from = self._log.stat().st_size if self._log.exists() else 0
+        self._process: Process
+
+    async def __aenter__(self) -> Self:
+        environment = {**os.environ, "PYTHONPATH": str(_CHECKOUT), "PYTHONWARNINGS": "error::ResourceWarning"}
+        with self._log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command, stdout=log, stderr=log, stdin=asyncio.subprocess.DEVNULL, env=environment
+            )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.signal(signal.SIGKILL)
+        await self._process.wait()
+
+    @property
+    def log(self) -> str:
+        """What this process has said."""
+        with self._log.open("rb") as log:
+            log.seek(self._from)
+            return log.read().decode(errors="replace")
+
+    async def ready(self) -> None:
+        """Wait until it says that it is ready."""
+        await self.says("ready: role")
+
+    async def says(self, words: str) -> None:
+        """Wait until its log has these words; an end before that is an error."""
+
+        def said() -> bool:
+            assert words in self.log or self._process.returncode is None, self.log
+            return words in self.log
+
+        await until(f"the daemon says {words!r}", said, deadline_s=30.0, poll_s=0.02)
+
+    def signal(self, number: int) -> None:
+        """Send a signal, if it still runs."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(number)
+
+    async def ended(self, *, deadline_s: float = 30.0) -> int:
+        """Wait for its end; give the exit code."""
+        async with asyncio.timeout(deadline_s):
+            return await self._process.wait()

@@ -1,0 +1,1 @@
+"""What a spool promises, for every implementation."""
