@@ -2,7 +2,8 @@
 
 When k sessions are open and the next is refused, the limit is k: it is held. Beyond it one session is tried from time
 to time, as often as deliveries have earned it; a refused try doubles the wait, a taken one lets the window grow again.
-A refusal inside the limit is tried once more after a short wait, since receivers let go of closed sessions late.
+A refusal inside the limit is tried once more after a short wait, since receivers let go of closed sessions late; when
+the limit has been lowered, the way back to the old one, its plateau, is free.
 
 Each event is one synchronous call; `Ticket` stands for one session from its first packet to its end.
 """
@@ -19,24 +20,29 @@ if TYPE_CHECKING:
 
 from sender.core.wait import honoured
 
+# Beyond the limit
 PROBE_WAIT_S, PROBE_WAIT_MAX_S = 5.0, 180.0
-GATE_S, GATE_MAX_S = 2.0, 60.0
-REST_S, REST_MAX_S = 0.5, 5.0
-ONE_EVENT_S = 1.0  # refusals this close together are one event
 DEBT = 1200  # deliveries that pay for a refused try
 UNPAID_S = 1800.0  # a try that is not paid for may be made after this
+EXPLORERS = 8  # proven sessions for each one that is tried beyond the limit while it grows, two at the most
+FADE = 0.7  # what is left of the distance to the plateau after a refusal below it
+# Inside the limit
+GATE_S, GATE_MAX_S = 2.0, 60.0
+CALM_S, SQUEEZE_WAIT_MAX_S = 60.0, 40.0  # a limit that is lowered again within that time is probed less soon
+KEEP_S = 30.0  # after a refusal inside the limit a working session is worth more than a new one, for so long
+REFILL_SPAN_S = 5.0  # a session that was closed so lately may be replaced at once
+# Slots that the receiver lets go late
+REST_S, REST_MAX_S = 0.5, 5.0
+SOON_S = 1.0  # a session that begins so shortly after another was closed takes its place
+LATE, TAKEN_SOON = 3.0, 0.25  # evidence: a refusal in such a place counts 1, a session that is taken there this much
+CLEAN_OPENS = 60
+# Other answers
+ONE_EVENT_S = 1.0  # refusals this close together are one event
 OVERLOAD_S, BLOCK_S = 30.0, 900.0
 SOFT_SPAN_S, SOFT_COUNT, SOFT_SHARE = 60.0, 3, 0.05
+# Memory
 UNCLEAN_SHARE = 0.8
 FADE_S = 86400.0
-FADE = 0.7  # what is left of the distance to the plateau after a refusal below it
-CLEAN_OPENS = 60
-SOON_S = 1.0
-CALM_S = 60.0
-GATE_GROWTH = 1.5
-LATE = 3.0
-TAKEN_SOON = 0.25
-KEEP_S = 30.0  # after a refusal inside the limit a working session is worth more than a new one, for so long
 
 
 class Cause(StrEnum):
@@ -116,16 +122,16 @@ class Window:
         self.hold_until = now
         self.unpaid_at = now
         self.changes: list[Change] = []  # the lane takes these out
-        self._closed_at = -1e12
         self._event_at = -1e12
         self._keep_until = -1e12  # working sessions are not ended for their age before this
         self._edge = False  # whether the last refusal was at the limit
         self._doubted = False  # refused inside the limit, and not taken since
         self._inside_at = -1e12
+        self._squeezed_at = -1e12
+        self._squeeze_wait_s = PROBE_WAIT_S
         self._late = 0.0  # whether places that were just left are refused: from never to always
         self._clean_opens = 0
         self._keep: int | None = None
-        self._block_s = BLOCK_S
         self._closes: deque[float] = deque(maxlen=200)
         self._soft: deque[float] = deque()
         self._answers: deque[float] = deque()
@@ -163,7 +169,7 @@ class Window:
                 return Obstacle.REST, self._closes[-cooling] + self.rest_s
             return (Obstacle.OPENING, None) if self.unproven >= self._refill(now) else None
         if self.growing:
-            explorers = max(1, min(2, self.limit // 8))
+            explorers = max(1, min(2, self.limit // EXPLORERS))
             full = self.in_use >= self.limit + explorers or self.unproven >= self._refill(now) + explorers
             return (Obstacle.OPENING, None) if full else None
         next_try_at = self.next_try_at
@@ -174,7 +180,12 @@ class Window:
     @property
     def next_try_at(self) -> float:
         """The instant from which a session beyond the limit may be tried (deliveries may bring it forward)."""
-        return max(self.probe_at, self.unpaid_at) if self.debt > 0 and not self._below else self.probe_at
+        return max(self.probe_at, self.unpaid_at) if self.owed else self.probe_at
+
+    @property
+    def owed(self) -> int:
+        """The deliveries that are still to pay for a refused try."""
+        return 0 if self._below else max(0, self.debt)
 
     @property
     def _below(self) -> bool:
@@ -192,7 +203,7 @@ class Window:
 
     def _refill(self, now: float) -> int:
         """Sessions that may be unproven inside the limit: a quarter of what works, and one for each just closed."""
-        while self._closes and self._closes[0] < now - 5.0:
+        while self._closes and self._closes[0] < now - REFILL_SPAN_S:
             self._closes.popleft()
         return max(1, self.proven // 4) + len(self._closes)
 
@@ -227,7 +238,6 @@ class Window:
         self.unproven -= 1
         if self._doubted:
             self._doubted, self.gate_s = False, GATE_S
-        self._block_s = BLOCK_S
         if ticket.soon:
             self._late = max(self._late - TAKEN_SOON, -LATE)
             self._clean_opens += 1
@@ -235,7 +245,7 @@ class Window:
                 self._clean_opens = 0
                 self.rest_s = self.rest_s * 0.9 if self.rest_s > REST_S / 2 else 0.0
         level = min(ticket.level, self.in_use, self.ceiling)
-        if level > self.limit:
+        if level > self.limit and now >= self.hold_until:
             self._set(level, Cause.TAKEN, now)
             if not self.growing:
                 self.growing, self.wait_s = True, PROBE_WAIT_S
@@ -299,13 +309,15 @@ class Window:
         if again or self.in_use == 0:
             self.plateau = max(self.plateau, self.limit)
             self._set(max(1, self.in_use), Cause.REFUSED_INSIDE, now)
-            self.wait_s = PROBE_WAIT_S
+            calm = now - self._squeezed_at > CALM_S
+            self._squeeze_wait_s = PROBE_WAIT_S if calm else min(self._squeeze_wait_s * 2, SQUEEZE_WAIT_MAX_S)
+            self._squeezed_at = now
+            self.wait_s = self._squeeze_wait_s
             self.debt = min(self.debt, 0)
 
     def closed(self, ticket: Ticket, now: float) -> None:
         """The session ended, for any cause but a refusal."""
         if ticket.open:
-            self._closed_at = now
             self._closes.append(now)
         self._end(ticket)
 
@@ -348,7 +360,7 @@ class Window:
         """The receiver does not trust us: everything waits, then one session; when it delivers, growth is quick."""
         if now < self.hold_until:
             return
-        wait_s = self._jittered(self._block_s) if retry_after_s is None else honoured(retry_after_s)
+        wait_s = self._jittered(BLOCK_S) if retry_after_s is None else honoured(retry_after_s)
         self.plateau = max(self.plateau, self.limit)
         self._set(1, Cause.BLOCKED, now)
         self._keep = 1

@@ -229,7 +229,7 @@ class Lane:
         while self.stock.waiting > self.crew.idle + self.window.unproven and self._obstacle(now) is None:
             if not self.around.budget.take(self.pump):
                 return
-            self.crew.hire(self.window.opening())
+            self.crew.hire(self.window.opening(now))
 
     # what the crew asks
 

@@ -40,7 +40,7 @@ def lane_figures(lane: Lane, rows: Iterable[Row], clock: Clock) -> Row:
         "state": lane.state,
         "blocked_by": lane.blocked_by,
         "next_change_at": None if next_change_at is None else clock.wall_at(next_change_at),
-        "probe_debt": max(0, window.debt),
+        "probe_debt": window.owed,
         "messages_per_second": lane.pace.per_second,
         "messages_per_session": lane.messages_per_session,
         "max_recipients": lane.max_recipients,

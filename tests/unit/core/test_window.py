@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from sender.core.window import Cause, Obstacle, Remembered, Ticket, Window
+from sender.core.window import DEBT, Cause, Obstacle, Remembered, Ticket, Window
 
 _DAY_S = 86400.0
 
@@ -20,7 +20,7 @@ def _open(window: Window, count: int, now: float = 0.0) -> list[Ticket]:
     tickets = []
     for _ in range(count):
         assert window.obstacle(now) is None
-        ticket = window.opening()
+        ticket = window.opening(now)
         window.taken(ticket)
         window.prove(ticket, now)
         tickets.append(ticket)
@@ -31,7 +31,7 @@ def _measured(limit: int, now: float = 0.0) -> tuple[Window, list[Ticket]]:
     """Give a window that was refused its next session at `limit` open ones."""
     window = _window()
     tickets = _open(window, limit, now)
-    window.refused(window.opening(), now)
+    window.refused(window.opening(now), now)
     return window, tickets
 
 
@@ -48,7 +48,7 @@ def test_a_refusal_while_growing_measures_the_limit(taken: int) -> None:
 def test_a_refusal_before_any_session_leaves_a_limit_of_one() -> None:
     """A receiver that refuses the first session of all is tried again with one, after a wait."""
     window = _window()
-    window.refused(window.opening(), 0.0)
+    window.refused(window.opening(0.0), 0.0)
     assert window.limit == 1
     obstacle = window.obstacle(0.1)
     assert obstacle is not None
@@ -60,9 +60,9 @@ def test_the_window_grows_one_session_at_a_time_at_first_and_faster_later() -> N
     """Beyond the limit as many sessions are opened at once as there are eights of proven ones, at least one."""
     window = _window(start=1)
     _open(window, 16)
-    window.opening()
+    window.opening(0.0)
     assert window.obstacle(0.0) is None
-    window.opening()
+    window.opening(0.0)
     assert window.obstacle(0.0) == (Obstacle.OPENING, None)
 
 
@@ -78,7 +78,7 @@ def test_a_session_counts_only_once_its_envelope_was_taken() -> None:
     """A banner proves nothing: a session beyond the limit raises it with its first MAIL or RCPT."""
     window = _window()
     _open(window, 5)
-    ticket = window.opening()
+    ticket = window.opening(0.0)
     window.taken(ticket)
     assert window.limit == 5
     window.prove(ticket, 0.0)
@@ -103,14 +103,14 @@ def test_a_try_that_is_taken_lets_the_window_grow_again() -> None:
 
 
 def test_each_refused_try_doubles_the_wait_and_costs_deliveries() -> None:
-    """Tries that are refused come after 10, 20, 40 ... 180 s, each paid for with 1,000 deliveries, and cut nothing."""
+    """Tries that are refused come after 10, 20, 40 ... 180 s, each paid for with deliveries, and cut nothing."""
     window, _ = _measured(10)
     now, waits = 0.0, []
     for _ in range(7):
         now = window.next_try_at
         assert window.obstacle(now) is None
-        window.refused(window.opening(), now)
-        for _ in range(1000):
+        window.refused(window.opening(now), now)
+        for _ in range(DEBT):
             window.answered(now)
         waits.append(window.next_try_at - now)
         assert window.limit == 10
@@ -122,8 +122,8 @@ def test_a_try_that_is_not_paid_for_waits_half_an_hour() -> None:
     """With too few deliveries after a refused try, the next one is made after 30 minutes."""
     window, _ = _measured(10)
     now = window.next_try_at
-    window.refused(window.opening(), now)
-    for _ in range(999):
+    window.refused(window.opening(now), now)
+    for _ in range(DEBT - 1):
         window.answered(now)
     assert window.next_try_at == now + 1800.0
     window.answered(now)
@@ -134,10 +134,10 @@ def test_refusals_within_a_second_are_one_event() -> None:
     """Two sessions that were opened together and refused together double the wait once."""
     window, _ = _measured(10)
     now = window.next_try_at
-    one, other = window.opening(), window.opening()
+    one, other = window.opening(0.0), window.opening(0.0)
     window.refused(one, now)
     window.refused(other, now + 0.5)
-    assert (window.wait_s, window.debt) == (10.0, 1000)
+    assert (window.wait_s, window.debt) == (10.0, DEBT)
 
 
 def test_one_refusal_inside_the_limit_changes_nothing_but_a_short_wait() -> None:
@@ -145,7 +145,7 @@ def test_one_refusal_inside_the_limit_changes_nothing_but_a_short_wait() -> None
     window, tickets = _measured(10)
     for ticket in tickets[:3]:
         window.closed(ticket, 50.0)
-    window.refused(window.opening(), 100.0)
+    window.refused(window.opening(100.0), 100.0)
     assert window.limit == 10
     obstacle = window.obstacle(100.0)
     assert obstacle == (Obstacle.RETRY, window.retry_at)
@@ -157,8 +157,8 @@ def test_a_second_refusal_inside_the_limit_lowers_it_to_what_is_open() -> None:
     window, tickets = _measured(10)
     for ticket in tickets[:3]:
         window.closed(ticket, 50.0)
-    window.refused(window.opening(), 100.0)
-    window.refused(window.opening(), 103.0)
+    window.refused(window.opening(100.0), 100.0)
+    window.refused(window.opening(103.0), 103.0)
     assert window.limit == 7
     assert window.changes[-1].cause is Cause.REFUSED_INSIDE
 
@@ -168,31 +168,67 @@ def test_a_session_that_works_between_two_refusals_inside_clears_the_first() -> 
     window, tickets = _measured(10)
     for ticket in tickets[:3]:
         window.closed(ticket, 50.0)
-    window.refused(window.opening(), 100.0)
+    window.refused(window.opening(100.0), 100.0)
     _open(window, 1, now=103.0)
-    window.refused(window.opening(), 110.0)
+    window.refused(window.opening(110.0), 110.0)
     assert window.limit == 10
 
 
 def test_a_slot_that_we_gave_up_rests_when_the_receiver_lets_go_late() -> None:
-    """A refusal right after a session was closed teaches to wait before that slot is used again."""
+    """Refusals right after a session was closed, once and again, teach to wait before that slot is used again."""
+    window, tickets = _measured(10)
+    for number, closed_at in enumerate((100.0, 200.0)):
+        window.closed(tickets[number], closed_at)
+        assert window.obstacle(closed_at) is None
+        window.refused(window.opening(closed_at + 0.1), closed_at + 0.1)
+        assert window.rest_s == (0.0 if number == 0 else 0.5)
+        tickets += _open(window, 1, now=closed_at + 50.0)
+    window.closed(tickets[2], 300.0)
+    assert window.obstacle(300.1) == (Obstacle.REST, 300.5)
+    assert window.obstacle(300.5) is None
+
+
+def test_a_slot_that_rests_keeps_no_other_slot_from_use() -> None:
+    """Only the slots that were just left rest: one that was left long ago is used at once."""
+    window, tickets = _measured(10)
+    window.rest_s = 5.0
+    window.closed(tickets[0], 100.0)
+    window.closed(tickets[1], 200.0)
+    assert window.obstacle(201.0) is None
+    _open(window, 1, now=201.0)
+    assert window.obstacle(201.5) == (Obstacle.REST, 205.0)
+
+
+def test_the_way_back_to_a_plateau_is_not_paid_for() -> None:
+    """After the limit was lowered, tries below the old one owe no deliveries; each that is refused lowers the aim."""
+    window, tickets = _measured(10)
+    for ticket in tickets[:5]:
+        window.closed(ticket, 50.0)
+    window.refused(window.opening(100.0), 100.0)
+    window.refused(window.opening(103.0), 103.0)
+    assert (window.limit, window.plateau) == (5, 10.0)
+    now = window.next_try_at
+    window.refused(window.opening(now), now)
+    assert (window.limit, window.debt) == (5, 0)
+    assert 5 < window.plateau < 10
+    assert window.next_try_at < now + 60.0
+
+
+def test_sessions_that_a_receiver_closes_are_the_last_that_are_closed() -> None:
+    """A receiver that closes working sessions has closed them: of those that are left none is closed by us."""
     window, tickets = _measured(10)
     window.closed(tickets[0], 100.0)
-    assert window.obstacle(100.0) is None
-    window.refused(window.opening(), 100.1)
-    assert window.rest_s == 0.5
-    window.closed(tickets[1], 200.0)
-    assert window.obstacle(200.1) == (Obstacle.REST, 200.5)
-    assert window.obstacle(200.5) is None
+    window.cut(100.0)
+    assert (window.limit, window.surplus()) == (9, False)
 
 
 def test_a_rest_fades_with_clean_opens() -> None:
     """After some hundreds of sessions that were taken without a refusal no slot rests any more."""
     window, tickets = _measured(10)
     window.closed(tickets[0], 100.0)
-    window.refused(window.opening(), 100.1)
+    window.refused(window.opening(100.1), 100.1)
     for number in range(1000):
-        ticket = window.opening()
+        ticket = window.opening(0.0)
         window.prove(ticket, 200.0 + number)
         window.closed(ticket, 200.0 + number)
     assert window.rest_s == 0.0
@@ -202,7 +238,7 @@ def test_a_named_wait_holds_back_new_sessions_and_no_working_one() -> None:
     """A refusal that says "try again in 300 s" stops tries and reopenings for 330 s; nothing is surplus meanwhile."""
     window, tickets = _measured(10)
     window.closed(tickets[0], 90.0)
-    window.refused(window.opening(), 100.0, retry_after_s=300.0)
+    window.refused(window.opening(100.0), 100.0, retry_after_s=300.0)
     assert window.obstacle(429.9) == (Obstacle.RETRY, window.retry_at)
     assert window.retry_at == pytest.approx(430.0)
     assert not window.may_retire(429.9)

@@ -53,7 +53,7 @@ class AnyEvents(RuleBasedStateMachine):
         for _ in range(most):
             if self.window.obstacle(self.now) is not None:
                 break
-            self.new.append(self.window.opening())
+            self.new.append(self.window.opening(self.now))
 
     @precondition(lambda self: self.new)
     @rule(choice=st.randoms(use_true_random=False))
