@@ -85,14 +85,24 @@ class Crew:
             self._idle.pop().set_result(True)
 
     async def drain(self) -> None:
-        """Let open transactions end and QUIT every session; who is only dialing is called off."""
+        """Let open transactions end and QUIT every session; who has none after a short while is called off.
+
+        A session that is just being opened is one that the receiver may count already.
+        """
         self.stopping = True
         while self._idle:
             self._idle.pop().set_result(False)
+        grace_s = self._around.settings.delivery.quit_timeout
+        calling_off = asyncio.get_running_loop().call_later(grace_s, self._call_off)
+        try:
+            while self.tasks:
+                await asyncio.wait(self.tasks)
+        finally:
+            calling_off.cancel()
+
+    def _call_off(self) -> None:
         for task in self._dialing:
             task.cancel()
-        while self.tasks:
-            await asyncio.wait(self.tasks)
 
     def abort(self) -> None:
         """Cut every session off."""

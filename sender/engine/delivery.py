@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from sender.smtp.session import Answer, Session
     from sender.spool.contract import ClaimedMessage, ClaimedRecipient, Spool
 
+_NOT_UNDERSTOOD = frozenset({500, 502, 503, 504})  # RFC 5321 section 4.2.3: about a command; ours are right
+
 
 @dataclass(slots=True, eq=False)
 class Delivery:
@@ -109,9 +111,10 @@ def _verdict(answer: Answer, classifier: Classifier, host: str, now_s: float | N
     if answer.reply is None:
         return classify_trouble(answer.stage, answer.trouble or Trouble.LOST)
     verdict = classifier.classify(answer.stage, answer.reply, host, now_s)
-    if verdict.reason is Reason.MALFORMED and verdict.scope is Scope.SESSION:
+    not_understood = answer.reply.code in _NOT_UNDERSTOOD and answer.stage is not Stage.END_OF_DATA
+    if verdict.reason is Reason.MALFORMED and (verdict.scope is Scope.SESSION or not_understood):
         # Out of step: that says something about the dialogue, and decides about no message.
-        return replace(verdict, outcome=Outcome.DEFERRED)
+        return replace(verdict, outcome=Outcome.DEFERRED, scope=Scope.SESSION)
     if verdict.outcome is Outcome.DELIVERED and answer.stage is not Stage.END_OF_DATA:
         # A consent to anything but the content takes no responsibility for the message.
         return classify_trouble(answer.stage, Trouble.PROTOCOL)

@@ -185,3 +185,14 @@ async def test_a_reload_takes_limits_that_changed(world: World) -> None:
         served.signal(signal.SIGTERM)
         assert await served.ended() == 0, served.log
     assert receiver.tally.lost == 0
+
+
+async def test_a_session_that_is_being_opened_is_ended_with_quit(world: World) -> None:
+    """A receiver that counts a connection before it greets is told goodbye too."""
+    receiver = await world.site("slow.test", Behaviour(latency_s=0.2))
+    await world.start()
+    await world.send("user@slow.test")
+    await world.until("a connection is there", lambda: receiver.tally.sessions_open == 1)
+    await world.stop()
+    await receiver.until_idle()
+    assert (receiver.tally.lost, receiver.tally.quits) == (0, 1)
