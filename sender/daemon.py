@@ -14,6 +14,7 @@ import uvicorn
 
 from sender.api.app import Api
 from sender.clock import Clock
+from sender.core.endpoint import split_endpoint
 from sender.core.errors import SpoolError
 from sender.engine.committer import Committer
 from sender.engine.control import Control
@@ -29,7 +30,6 @@ from sender.observe.metrics import Metrics
 from sender.route.resolver import Resolver
 from sender.route.router import Router
 from sender.rules import classifier
-from sender.settings import split_endpoint
 from sender.spool.sqlite import Role as SpoolRole
 from sender.spool.sqlite import SqliteSpool, open_spool
 

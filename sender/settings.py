@@ -26,11 +26,11 @@ from pydantic import (
 )
 
 from sender.core.address import canonical_domain
+from sender.core.endpoint import parse_address, split_endpoint, split_nameserver
 from sender.core.errors import AddressError, ConfigError, Problem
 from sender.core.quantity import exact_duration, parse_duration, parse_size
 from sender.core.schedule import RetryPolicy
 
-_ENDPOINT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:\s]+)):([0-9]{1,5})")
 SEARCHED = (Path("config/sender.toml"), Path("/etc/sender/sender.toml"))
 
 
@@ -52,15 +52,8 @@ def _size(value: object) -> object:
 
 def _address(value: str) -> str:
     if value:
-        _ip_address(value)
+        parse_address(value)
     return value
-
-
-def _ip_address(value: str) -> None:
-    try:
-        ipaddress.ip_address(value)
-    except ValueError as error:
-        raise ValueError('must be an address such as "192.0.2.1" or "2001:db8::1"') from error
 
 
 def _nameserver(value: str) -> str:
@@ -324,22 +317,6 @@ class Settings(_Table):
     def destination(self, name: str) -> DestinationSettings:
         """Give what is different for a domain or site; nothing, where it is not configured."""
         return self.destinations.get(name) or DestinationSettings()
-
-
-def split_endpoint(text: str) -> tuple[str, int]:
-    """Split `host:port`; IPv6 addresses stand in brackets. Raises ValueError with the rule."""
-    match = _ENDPOINT.fullmatch(text)
-    if match is None or int(match[3]) > 65535:  # noqa: PLR2004
-        raise ValueError('must be "host:port"')
-    return match[1] or match[2], int(match[3])
-
-
-def split_nameserver(text: str) -> tuple[str, int]:
-    """Split the address of a name server from its port, which may be missing. Raises ValueError with the rule."""
-    has_port = text.startswith("[") or text.count(":") == 1
-    host, port = split_endpoint(text) if has_port else (text, 53)
-    _ip_address(host)
-    return host, port
 
 
 def find(path: str | None) -> Path:

@@ -10,13 +10,14 @@ import urllib.parse
 from typing import TYPE_CHECKING, Any
 
 from sender import settings as configuration
+from sender.core.endpoint import split_endpoint
 from sender.core.errors import SenderError, SpoolError
-from sender.settings import Settings, split_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from sender.engine.control import Control
+    from sender.settings import Settings
 
 Commands = Any  # argparse has no public name for what add_subparsers gives
 _TIMEOUT_S = 60.0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sender.core.classify import classify_trouble
 from sender.core.errors import SessionError
 from sender.core.outcome import Outcome, Scope, Trouble, Verdict
+from sender.engine.settling import Result
 from sender.route.router import Unroutable
 from sender.smtp.opening import Target, open_session
 from sender.smtp.session import Session
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from sender.core.stage import Stage
     from sender.route.router import Route, Router
     from sender.settings import DeliverySettings, Tls
+    from sender.spool.contract import ClaimedRecipient
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +38,17 @@ class NoSession:
     def text(self) -> str:
         """What the receiver said, or what happened."""
         return str(self.reply) if self.reply is not None else self.detail
+
+    def result_for(self, recipient: ClaimedRecipient) -> Result:
+        """Put it as what one recipient got."""
+        return Result(
+            recipient=recipient,
+            verdict=self.verdict,
+            stage=self.stage,
+            reply=self.reply,
+            detail=self.detail,
+            status=self.status,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from sender.core.selection import Kind, Selection
 from sender.engine.contact import unroutable
 from sender.engine.lane import Lane
 from sender.engine.queue import Queue
-from sender.engine.settling import Result, Way
+from sender.engine.settling import Way
 from sender.observe.metrics import OTHER, LaneMetrics
 from sender.route.router import Unroutable
 
@@ -270,15 +270,7 @@ class Dispatcher:
                 await asyncio.sleep(1.0)
                 continue
             for message in claim.messages:
-                results = [
-                    Result(
-                        recipient=recipient,
-                        verdict=failure.verdict,
-                        detail=failure.detail,
-                        status=failure.status,
-                    )
-                    for recipient in message.recipients
-                ]
+                results = [failure.result_for(recipient) for recipient in message.recipients]
                 around.settler.settle(message, results, Way(), metrics)
             next_due_at = claim.next_due_at[queue.id]
             if queue.arrivals == arrivals:

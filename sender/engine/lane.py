@@ -21,7 +21,7 @@ from sender.engine.crew import Crew
 from sender.engine.delivery import Delivery, Judgement, in_order, judge
 from sender.engine.diary import Diary
 from sender.engine.limits import configured
-from sender.engine.settling import Result, Way
+from sender.engine.settling import Way
 from sender.engine.stock import Stock
 from sender.observe.metrics import LaneMetrics
 from sender.providers import provider_of_all
@@ -305,17 +305,7 @@ class Lane:
         """Settle what was claimed: there is no way to this site now."""
         way = Way(site=self.site, source=self.source, host=failure.host.partition("[")[0])
         for delivery in self.stock.take_all():
-            results = [
-                Result(
-                    recipient=recipient,
-                    verdict=failure.verdict,
-                    stage=failure.stage,
-                    reply=failure.reply,
-                    detail=failure.detail,
-                    status=failure.status,
-                )
-                for recipient in delivery.recipients
-            ]
+            results = [failure.result_for(recipient) for recipient in delivery.recipients]
             self.deferrals.add(self.around.clock.steady(), len(results))
             self.around.settler.settle(delivery.message, results, way, self.metrics)
 

@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
+from sender.core.endpoint import split_endpoint
 from sender.intake.admission import Admission
 from sender.intake.smtp import Submission
-from sender.settings import split_endpoint
 
 if TYPE_CHECKING:
     from sender.intake.acceptance import Acceptance

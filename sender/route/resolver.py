@@ -19,8 +19,8 @@ import dns.rdatatype
 import dns.resolver
 
 from sender.core.address import canonical_domain
+from sender.core.endpoint import split_nameserver
 from sender.core.errors import AddressError
-from sender.settings import split_nameserver
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

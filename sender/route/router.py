@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sender.core.endpoint import split_endpoint
 from sender.core.outcome import Reason
 from sender.core.site import site_name
 from sender.route.resolver import Failure, MxHost, ResolveError, dialable, shuffled
-from sender.settings import split_endpoint
 
 if TYPE_CHECKING:
     from random import Random

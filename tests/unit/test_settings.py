@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from sender.core.endpoint import split_endpoint
 from sender.core.errors import ConfigError
-from sender.settings import Settings, find, from_tables, load, split_endpoint
+from sender.settings import Settings, find, from_tables, load
 
 _ROOT = Path(__file__).parents[2]
 _BAD = sorted(path.parent for path in (_ROOT / "tests/bad_config").glob("*/sender.toml"))
