@@ -198,6 +198,7 @@ class DeliverySettings(_Table):
     data_timeout: Duration = 120.0
     block_timeout: Duration = 180.0
     end_of_data_timeout: Duration = 600.0
+    rset_timeout: Duration = 20.0
     quit_timeout: Duration = 5.0
     max_addresses: Count = 5
     connect_backoff: Duration = 15.0

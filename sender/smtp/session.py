@@ -245,7 +245,7 @@ class _Transaction:
         return await self._next(Stage.DATA, self._timeouts.data_timeout)
 
     async def _reset_reply(self) -> None:
-        reply = await self._next(Stage.RSET, self._timeouts.mail_timeout)
+        reply = await self._next(Stage.RSET, self._timeouts.rset_timeout)
         if not reply.positive:
             self._wire.abort()
             raise WireError(Trouble.PROTOCOL, f"RSET was answered {reply}")
