@@ -245,6 +245,14 @@ class RetrySettings(_Table):
         )
 
 
+class RestSettings(_Table):
+    """`[rests]`: how long a mailbox, domain or identity that is throttled by itself is left alone."""
+
+    first: Duration = 600.0
+    doubtful: Duration = 60.0  # the first, where no reply said whom it concerns
+    max: Duration = 86400.0
+
+
 class SourceSettings(_Table):
     """`[sources.NAME]`: a local address to send from."""
 
@@ -291,6 +299,7 @@ class Settings(_Table):
     events: EventsSettings = EventsSettings()
     window: WindowSettings = WindowSettings()
     retry: RetrySettings = RetrySettings()
+    rests: RestSettings = RestSettings()
     sources: dict[str, SourceSettings] = {"default": SourceSettings()}
     destinations: dict[Annotated[str, AfterValidator(_destination_key)], DestinationSettings] = {}
     streams: dict[str, StreamSettings] = {"default": StreamSettings()}

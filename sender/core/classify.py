@@ -8,7 +8,7 @@ total: every stage and every code from 200 to 599 has a verdict. Only this modul
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -56,6 +56,7 @@ _BY_CODE: dict[tuple[int, Stage | None], tuple[Reason, Scope | None]] = {
 _STATUS_ANYWHERE = re.compile(r"(?<![\d.])#?([245])\.(\d{1,3}\.\d{1,3})(?![\d.]*\d)")
 _SAYS_SOMETHING = wording("{temporary}, {blocked}, error, policy, service")
 _REFUSES = wording("{blocked}, {spam}")
+_SAYS_WHOSE = wording("{our_address}, server, {connection}")  # all that comes from us
 _STAGE_SCOPE = {
     Stage.MAIL: Scope.MESSAGE,
     Stage.RCPT: Scope.RECIPIENT,
@@ -136,6 +137,7 @@ class Classifier:
             retry_after_s=wait_named_in(words, now_s) if outcome is Outcome.DEFERRED else None,
             rule=meant.rule,
             provider=provider,
+            vague=meant.vague,
         )
 
     def _provider(self, mx: str) -> str | None:
@@ -157,6 +159,7 @@ class _Meant:
     reason: Reason
     scope: Scope
     rule: str
+    vague: bool = False
 
 
 def _status(reply: Reply) -> str:
@@ -176,8 +179,11 @@ def _meant(stage: Stage, code: int, status: str, words: str) -> _Meant:
     for meaning in MEANINGS:
         if meaning.holds(stage, code, text):
             scope = meaning.scope or _STAGE_SCOPE.get(stage, Scope.SESSION)
-            return _Meant(meaning.reason, _reaching(stage, scope), meaning.name)
-    return _without_words(stage, code, status, text)
+            vague = meaning.reason is Reason.MESSAGE_RATE and not _SAYS_WHOSE.said_in(text)
+            return _Meant(meaning.reason, _reaching(stage, scope), meaning.name, vague)
+    meant = _without_words(stage, code, status, text)
+    vague = meant.reason is Reason.UNCLASSIFIED and not stage.opens_session and code < _PERMANENT
+    return replace(meant, vague=True) if vague else meant
 
 
 def _reaching(stage: Stage, scope: Scope) -> Scope:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sender.core.quantity import duration_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 _CAUSES = {
     "taken": "one more session was taken",
@@ -36,11 +36,22 @@ _BLOCKS = {
     "opening": "a session is being opened; the next one follows when it is taken",
     "rest": "a session has just been closed, and the receiver may still count it",
     "window": "every session that the receiver allows is in use",
+    "daily_limit": "the receiver takes no more from us for now; the lane rests",
     "pace": "the receiver takes only so many messages per second",
     "connect_failed": "no connection to the receiver can be made",
     "max_sessions": "all sessions of this daemon (delivery.max_sessions) are in use",
     "suspended": "an operator has suspended it",
     "spool": "outcomes cannot be recorded, so nothing is sent",
+}
+_KINDS = {
+    "mailbox": ("mailbox", "mailboxes"),
+    "domain": ("domain", "domains"),
+    "identity": ("sending domain", "sending domains"),
+}
+_RESTS_AS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "mailbox": lambda recipient: recipient["rcpt_to"].lower(),
+    "domain": lambda recipient: recipient["domain"],
+    "identity": lambda recipient: recipient["mail_from"].rpartition("@")[2].lower(),
 }
 _TOLD = 5
 
@@ -67,8 +78,24 @@ def explain_lane(lane: Mapping[str, Any], now: float) -> list[str]:
         times = "" if last["times"] == 1 else f" {last['times']} times, the last time"
         sentences.append(f"The limit of {last['to']} was confirmed{times} {_ago(now - last['at'])}: {_cause(last)}.")
     sentences.append(_state(lane, now))
+    sentences += _rests(lane.get("rests", ()), now)
     if lane.get("connect_failure"):
         sentences.append(f"The last attempt to connect ended so: {lane['connect_failure']}.")
+    return sentences
+
+
+def _rests(rests: Sequence[Mapping[str, Any]], now: float) -> list[str]:
+    """Say who is left alone, while everybody else goes on."""
+    sentences = []
+    for kind in ("mailbox", "domain", "identity"):
+        mine = [rest for rest in rests if rest["kind"] == kind]
+        if mine:
+            some = ", ".join(f"{rest['name'] or '<>'} ({_in(rest['until'] - now)})" for rest in mine[-_TOLD:])
+            more = f" and {len(mine) - _TOLD} more" if len(mine) > _TOLD else ""
+            sentences.append(
+                f"{_count(len(mine), *_KINDS[kind])} {'rests' if len(mine) == 1 else 'rest'} until then, while others "
+                f'go on: {some}{more}; the last reply to one was "{mine[-1]["reply"]}".'
+            )
     return sentences
 
 
@@ -128,9 +155,19 @@ def explain_recipient(recipient: Mapping[str, Any], lane: Mapping[str, Any] | No
         return "It is being tried right now, or is about to be." + said
     due_in_s = recipient["due_at"] - now
     if due_in_s > 0:
-        why = f"attempt {recipient['attempts']} was deferred" if recipient["attempts"] else "it was scheduled so"
+        why = _why_later(recipient, lane, last)
         return f"It waits until its next attempt, {_in(due_in_s)}, because {why}.{said}"
     return f"It is due and goes as soon as its lane takes it{_lane_wait(lane, now)}.{said}"
+
+
+def _why_later(recipient: Mapping[str, Any], lane: Mapping[str, Any] | None, last: Mapping[str, Any] | None) -> str:
+    for rest in (lane or {}).get("rests", ()):
+        name = _RESTS_AS[rest["kind"]](recipient) if rest["kind"] in _RESTS_AS else None
+        if name == rest["name"]:
+            return f'{_KINDS[rest["kind"]][0]} {name or "<>"} rests since the receiver said "{rest["reply"]}"'
+    if recipient["attempts"]:
+        return f"attempt {recipient['attempts']} was deferred"
+    return "it was throttled, which counts as no attempt" if last else "it was scheduled so"
 
 
 def _lane_wait(lane: Mapping[str, Any] | None, now: float) -> str:

@@ -90,6 +90,7 @@ THROTTLES = frozenset(
         Reason.SESSION_MESSAGE_LIMIT,
         Reason.RECIPIENT_LIMIT,
         Reason.MESSAGE_RATE,
+        Reason.DAILY_LIMIT,
     },
 )
 
@@ -104,6 +105,7 @@ class Verdict:
     retry_after_s: float | None = None  # the wait that the reply itself names
     rule: str = ""  # what matched
     provider: str | None = None  # whose host said it, where that is known
+    vague: bool = False  # it may be a throttle, and does not say of what: evidence decides
 
     @property
     def throttles(self) -> bool:

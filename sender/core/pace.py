@@ -32,6 +32,7 @@ class Pace:
         self._step = STEP
         self._step_at = now + STEP_AFTER_S
         self._cut_at = -1e12
+        self._before_cut: float | None = None
         self._delivered: deque[float] = deque(maxlen=_KEPT)
 
     def next_start_at(self, now: float) -> float:
@@ -59,16 +60,26 @@ class Pace:
         """A message was refused because there were too many."""
         if now < self.stopped_until:
             return
-        self.stopped_until = now + (self._pause_s if retry_after_s is None else honoured(retry_after_s))
-        self._pause_s = min(PAUSE_MAX_S, self._pause_s * 2)
+        self.pause(now, retry_after_s)
         self._step = STEP
-        if now - self._cut_at > CUT_APART_S:
-            # Since the last throttle, and not longer than the lane has been at work: a rest before is no slowness.
-            recent = [at for at in self._delivered if at > max(now - SPAN_MAX_S, self._cut_at)]
-            span_s = max(SPAN_MIN_S, now - recent[0]) if recent else SPAN_MAX_S
+        # Since the last throttle, and not longer than the lane has been at work: a rest before is no slowness.
+        recent = [at for at in self._delivered if at > max(now - SPAN_MAX_S, self._cut_at)]
+        if recent and now - self._cut_at > CUT_APART_S:
+            span_s = max(SPAN_MIN_S, now - recent[0])
             taken_per_s = len(recent) / span_s
             known = taken_per_s if self.per_second is None else min(taken_per_s, self.per_second)
-            self.per_second = max(SLOWEST_PER_S, SHARE * known)
+            self._before_cut, self.per_second = self.per_second, max(SLOWEST_PER_S, SHARE * known)
             self._cut_at = now
             self._step_at = now + STEP_AFTER_S
             self._next_at = self.stopped_until
+
+    def pause(self, now: float, retry_after_s: float | None = None) -> None:
+        """Start nothing for a while, longer each time while nothing gets through; the rate stays as it is."""
+        self.stopped_until = now + (self._pause_s if retry_after_s is None else honoured(retry_after_s))
+        self._pause_s = min(PAUSE_MAX_S, self._pause_s * 2)
+
+    def forgive(self, now: float) -> None:
+        """Go on as before the last throttle: it was not the lane's."""
+        self.stopped_until = self._next_at = now
+        if now - self._cut_at < SPAN_MAX_S:
+            self.per_second, self._cut_at = self._before_cut, -1e12

@@ -117,7 +117,7 @@ class Control:
     def _remembered(self, name: str, rows: list[Row]) -> Row:
         site = name.partition("/")[2]
         mine = [row for row in rows if row["site"] == site]
-        return views.remembered_figures(name, self._dispatcher.remembered[name], mine)
+        return views.remembered_figures(name, self._dispatcher.remembered[name], mine, self._clock.wall())
 
     def _lane_of(self, row: Row) -> Lane | None:
         """Find the lane that serves a queue: the one that served it last, or the one of its site."""

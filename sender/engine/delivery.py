@@ -61,14 +61,21 @@ class Judgement:
     """What the answers of one transaction mean: who is settled, who goes again at once, and what the lane learns."""
 
     settled: list[Result] = field(default_factory=list)
-    again: list[ClaimedRecipient] = field(default_factory=list)
-    throttles: dict[Reason, Verdict] = field(default_factory=dict)
+    again: list[Result] = field(default_factory=list)
+    absolved: bool = False  # what looked like a throttle of the lane was somebody's own
+    lane_suspected: bool = False  # what looked like everybody's own is the lane's
     lane_verdict: Verdict | None = None  # overload or a block
     delivered: int = 0
     proven: bool = False  # the receiver dealt with the message on this session
     ambiguous: bool = False
     session_over: bool = False
     last_refusal: tuple[Stage, str] | None = None
+
+    @property
+    def throttles(self) -> dict[Reason, Verdict]:
+        """Give the throttles that the lane learns from, one for each reason."""
+        verdicts = [result.verdict for result in self.again if result.verdict.throttles]
+        return {verdict.reason: verdict for verdict in reversed(verdicts) if verdict.reason is not None}
 
 
 def judge(
@@ -89,21 +96,16 @@ def judge(
             judgement.lane_verdict = verdict
         judgement.ambiguous |= answer.trouble is Trouble.LOST_AFTER_CONTENT
         judgement.session_over |= verdict.scope is Scope.SESSION and verdict.outcome is not Outcome.DELIVERED
-        if _goes_again(delivery, verdict, answer, fresh=fresh):
-            judgement.again.append(recipient)
-            if verdict.throttles and verdict.reason is not None:
-                judgement.throttles.setdefault(verdict.reason, verdict)
-        else:
-            judgement.settled.append(
-                Result(
-                    recipient=recipient,
-                    verdict=verdict,
-                    stage=answer.stage,
-                    reply=answer.reply,
-                    detail=answer.detail,
-                    ours=answer.ours,
-                )
-            )
+        result = Result(
+            recipient=recipient,
+            verdict=verdict,
+            stage=answer.stage,
+            reply=answer.reply,
+            detail=answer.detail,
+            ours=answer.ours,
+        )
+        again = _goes_again(delivery, verdict, answer, fresh=fresh)
+        (judgement.again if again else judgement.settled).append(result)
     return judgement
 
 
@@ -131,8 +133,13 @@ def _goes_again(delivery: Delivery, verdict: Verdict, answer: Answer, *, fresh: 
 
 def in_order(judgement: Judgement, delivery: Delivery, most: int) -> list[Delivery]:
     """Make deliveries of those who go again, in their order."""
-    reconnected = delivery.reconnected or not judgement.throttles
+    throttled = bool(judgement.throttles)
+    recipients = [result.recipient for result in judgement.again]
     return [
-        Delivery(delivery.message, judgement.again[start : start + most], reconnected=reconnected)
-        for start in range(0, len(judgement.again), most)
+        Delivery(
+            delivery.message,
+            recipients[start : start + most],
+            reconnected=delivery.reconnected or not throttled,
+        )
+        for start in range(0, len(recipients), most)
     ]

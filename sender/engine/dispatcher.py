@@ -17,7 +17,7 @@ from sender.core.selection import Kind, Selection
 from sender.engine.contact import unroutable
 from sender.engine.lane import Lane
 from sender.engine.queue import Queue
-from sender.engine.settling import Way
+from sender.engine.settling import PATIENCE, Way
 from sender.observe.metrics import OTHER, LaneMetrics
 from sender.route.router import Unroutable
 
@@ -381,12 +381,14 @@ class Dispatcher:
         around = self.around
         metrics = LaneMetrics(around.metrics, OTHER, "default")
         while not self._stopping:
+            for lane in self.lanes.values():
+                lane.give_back_stale(around.clock.steady())
             now = around.clock.wall()
             max_age_s = around.settler.longest_max_age_s
             try:
                 messages = await around.spool.claim_aged(
                     tried_before=now - max_age_s,
-                    untried_before=now - 2 * max_age_s,
+                    untried_before=now - PATIENCE * max_age_s,
                     limit=_WINDOW,
                     held=[queue.id for queue in self.queues.values() if self.suspended(queue)],
                 )

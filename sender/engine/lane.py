@@ -21,14 +21,17 @@ from sender.engine.crew import Crew
 from sender.engine.delivery import Delivery, Judgement, in_order, judge
 from sender.engine.diary import Diary
 from sender.engine.limits import configured
+from sender.engine.restraint import Restraint
 from sender.engine.settling import Way
 from sender.engine.stock import Stock
 from sender.observe.metrics import LaneMetrics
 from sender.providers import provider_of_all
 
 if TYPE_CHECKING:
+    from sender.core.outcome import Verdict
     from sender.core.window import Ticket
     from sender.engine.queue import Queue
+    from sender.engine.settling import Result
     from sender.engine.surroundings import Surroundings
     from sender.route.router import Route
     from sender.settings import Tls
@@ -37,7 +40,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 _LOCAL_PAUSE_S = 1.0
 _ASLEEP_S = 300.0
-_HELD_BY_RECEIVER = frozenset({"hold", "retry", "pace", "window", "connect_failed"})
+_HELD_BY_RECEIVER = frozenset({"hold", "retry", "pace", "window", "connect_failed", "daily_limit"})
 
 
 class Lane:
@@ -62,7 +65,8 @@ class Lane:
         self.provider = provider_of_all(host.name for host in route.hosts)
         self.metrics = LaneMetrics(around.metrics, self.provider.name if self.provider else site, source)
         self.diary = Diary.restored(memory)
-        self.stock = Stock(site, around)
+        self.restraint = Restraint(settings.rests, around.rng, memory)
+        self.stock = Stock(site, around, self.restraint)
         self.crew = Crew(self, around)
         limits = configured(settings, site, self.provider)
         self.messages_per_session, self.max_recipients = limits.messages_per_session, limits.max_recipients
@@ -74,6 +78,8 @@ class Lane:
             remembered=self._remembered(memory),
         )
         self.pace = Pace(now, (memory or {}).get("per_second"))
+        self.resting_until = 0.0  # steady clock
+        self._rest_on(now, around.clock.wall())
         self.delivered, self.deferrals = PerMinute(), PerMinute()
         self.changed = False  # there is something new to remember
         self.blocked_by = ""
@@ -111,7 +117,13 @@ class Lane:
     def next_change_at(self) -> float | None:
         """The instant (steady clock) at which a lane that is held back goes on by itself."""
         now = self.around.clock.steady()
-        times = [self.window.hold_until, self.window.retry_at, self.dialing.until, self.pace.stopped_until]
+        times = [
+            self.resting_until,
+            self.window.hold_until,
+            self.window.retry_at,
+            self.dialing.until,
+            self.pace.stopped_until,
+        ]
         if self.window.in_use >= self.window.limit and not self.window.growing:
             times.append(self.window.next_try_at)
         return min((at for at in times if at > now), default=None)
@@ -120,7 +132,9 @@ class Lane:
         """Tell whether nothing has happened here for a while, so that its memory alone need be kept."""
         if self.crew.tasks or self.stock.waiting or self.stock.turns or self.suspended:
             self._active_at = now
-        return now - self._active_at > _ASLEEP_S and now >= self.dialing.until and now >= self.window.hold_until
+        return now - self._active_at > _ASLEEP_S and now >= max(
+            self.dialing.until, self.window.hold_until, self.resting_until
+        )
 
     def memory(self, *, clean: bool) -> dict[str, Any]:
         """Give what the lane has learned. `clean`: every session has said QUIT, so no receiver counts one any more."""
@@ -132,6 +146,7 @@ class Lane:
             "clean": remembered.clean,
             "per_second": self.pace.per_second,
             "messages_per_session": self.messages_per_session,
+            "rests": self.restraint.rests.remember(remembered.at),
             "history": self.diary.entries(),
         }
 
@@ -168,15 +183,23 @@ class Lane:
             queue.turning = False
         return queues
 
+    def give_back_stale(self, now: float) -> None:
+        """Give back what was claimed long ago and could not be tried: in the spool it can be moved, or expire."""
+        if self.stock.waiting and now - self.stock.touched_at > _ASLEEP_S:
+            self.crew.spawn(self.stock.give_back(self.stock.take_all()))
+
     def try_now(self) -> None:
-        """Forget that a connection failed: an operator says that it works again."""
+        """Forget that a connection failed, and who rests: an operator says that it works again."""
         self.dialing.forget(self.around.clock.steady())
+        self.restraint.forget()
+        self.resting_until = 0.0
 
     def reconfigure(self) -> None:
         """Take the limits of a configuration that was reloaded; what was learned stays within them."""
         limits = configured(self.around.settings, self.site, self.provider)
         self.window.ceiling = limits.ceiling
         self.messages_per_session, self.max_recipients = limits.messages_per_session, limits.max_recipients
+        self.restraint.reload(self.around.settings.rests)
         delivery = self.around.settings.delivery
         self.dialing.first_s, self.dialing.most_s = delivery.connect_backoff, delivery.connect_backoff_max
         self.pump()
@@ -195,7 +218,7 @@ class Lane:
             self.suspended
             or self.crew.stopping
             or self.around.committer.failing
-            or now < self.window.hold_until
+            or now < max(self.window.hold_until, self.resting_until)
             or now < self.pace.next_start_at(now)
         )
 
@@ -208,6 +231,8 @@ class Lane:
     def _claim_more(self, now: float) -> None:
         if not self.stock.low or self.crew.stopping or self.suspended or self.around.committer.failing:
             return
+        if now < self.resting_until:
+            return
         if self.window.in_use == 0 and self._obstacle(now) is not None:
             return  # nothing could be tried: what is not claimed can still be moved, held or removed
         self.crew.spawn(self._claim(self.stock.begin_claim(now, sessions=self.window.in_use)))
@@ -216,6 +241,7 @@ class Lane:
         recalls = self._recalls
         try:
             await self.stock.claim(queues, max_recipients=self.max_recipients)
+            self._put_off_resting()
         except SpoolError as error:
             log.error("%s: %s", self.name, error)  # noqa: TRY400 - tried again in a moment
             self.dialing.pause(self.around.clock.steady(), _LOCAL_PAUSE_S)
@@ -288,6 +314,10 @@ class Lane:
             log.error("%s: %s", self.name, failure.text)
             self.dialing.pause(now, _LOCAL_PAUSE_S)
             return False
+        if reason is Reason.DAILY_LIMIT:
+            self.metrics.deferred(reason)
+            self._rest(now, failure.verdict.retry_after_s)
+            return False
         if failure.verdict.throttles or self.window.proven > 0:
             # Others are open and this one is not: that is a limit, whatever it calls itself.
             self.window.refused(ticket, now, failure.verdict.retry_after_s)
@@ -320,7 +350,12 @@ class Lane:
     ) -> bool:
         """Draw the consequences of one transaction; tell whether the receiver refused the session itself."""
         now = self.around.clock.steady()
-        judgement = judge(delivery, session, answers, self.around.classifier, self.around.clock.wall())
+        wall = self.around.clock.wall()
+        judgement = judge(delivery, session, answers, self.around.classifier, wall)
+        began_to_rest = self.restraint.weigh(delivery, judgement, wall)
+        for result in [one for one in judgement.again if self._overdue(delivery, one, wall)]:
+            judgement.again.remove(result)
+            judgement.settled.append(result)
         self._count(judgement, session, len(answers), seconds, now)
         if judgement.proven:
             self.window.prove(ticket, now)
@@ -337,6 +372,9 @@ class Lane:
             self.around.settler.settle(delivery.message, judgement.settled, way, self.metrics)
         if judgement.again:
             self.stock.put_first(in_order(judgement, delivery, self.max_recipients))
+        if began_to_rest:
+            self.changed = True
+            self._put_off_resting()
         if judgement.session_over:
             session.leave()
         self._note_changes()
@@ -357,25 +395,25 @@ class Lane:
             self.diary.heard(*judgement.last_refusal)
 
     def _learn(self, judgement: Judgement, delivery: Delivery, session: Session, ticket: Ticket, now: float) -> bool:
-        """Let window and pace hear of throttles; tell whether the session was refused as such."""
+        """Hear of throttles and blocks; tell whether the session was refused as such."""
         refused = False
         for reason, verdict in judgement.throttles.items():
             self.metrics.deferred(reason)
             if reason is Reason.MESSAGE_RATE:
                 self.pace.throttled(now, verdict.retry_after_s)
                 self.changed = True
+            elif reason is Reason.DAILY_LIMIT:
+                self._rest(now, verdict.retry_after_s)
             elif reason is Reason.RECIPIENT_LIMIT:
                 self.max_recipients = judgement.delivered or max(1, len(delivery.recipients) // 2)
             elif reason is Reason.SESSION_MESSAGE_LIMIT and session.transactions > 1:
                 self.messages_per_session = session.transactions - 1
-            elif not ticket.proven:
-                self.window.refused(ticket, now, verdict.retry_after_s)
-                self.metrics.refused(reason)
-                refused = True
-            elif session.usable:
-                self.window.throttled(now)
             else:
-                self.window.cut(now)
+                refused |= self._too_many(verdict, session, ticket, now)
+        if judgement.absolved:
+            self.pace.forgive(now)
+        elif judgement.lane_suspected and not judgement.throttles:
+            self.pace.pause(now)
         state = judgement.lane_verdict
         if state is not None and state.outcome is Outcome.DEFERRED:
             if state.reason is Reason.REPUTATION:
@@ -383,6 +421,37 @@ class Lane:
             else:
                 self.window.overloaded(now)
         return refused
+
+    def _too_many(self, verdict: Verdict, session: Session, ticket: Ticket, now: float) -> bool:
+        """Let the window hear that there are too many sessions; tell whether this one was refused."""
+        if not ticket.proven:
+            self.window.refused(ticket, now, verdict.retry_after_s)
+            self.metrics.refused(verdict.reason or Reason.CONNECTION_LIMIT)
+            return True
+        if session.usable:
+            self.window.throttled(now)
+        else:
+            self.window.cut(now)
+        return False
+
+    def _overdue(self, delivery: Delivery, result: Result, wall: float) -> bool:
+        return self.around.settler.overdue(delivery.message, result.recipient, self.site, wall)
+
+    def _rest(self, now: float, retry_after_s: float | None) -> None:
+        """Let the whole lane rest; what was claimed can be moved, held or removed meanwhile."""
+        wall = self.around.clock.wall()
+        self.restraint.rest_lane(wall, retry_after_s, self.diary.reply)
+        self._rest_on(now, wall)
+        self.crew.spawn(self.stock.give_back(self.stock.take_all()))
+
+    def _rest_on(self, now: float, wall: float) -> None:
+        until = self.restraint.lane_until(wall)
+        self.resting_until = now + (until - wall) if until is not None else 0.0
+
+    def _put_off_resting(self) -> None:
+        """Give back who rests: it is no use to wait for them here, and others shall not wait behind them."""
+        if self.restraint.rests and (resting := self.stock.sift()):
+            self.crew.spawn(self.stock.put_off(resting))
 
     # bookkeeping
 
@@ -424,6 +493,8 @@ class Lane:
             held = "suspended", None
         elif self.around.committer.failing:
             held = "spool", None
+        elif now < self.resting_until:
+            held = "daily_limit", self.resting_until
         elif now < self.window.hold_until:
             held = Obstacle.HOLD, self.window.hold_until
         elif next_start_at > now:

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from sender.spool.sqlite import SqliteSpool
 
 
+PATIENCE = 2  # what was never tried for a fault that is not its own gets this many times the age of other mail
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Way:
     """How an attempt went: the same for all recipients of a transaction. Empty where it did not come that far."""
@@ -57,6 +60,7 @@ class Result:
     detail: str = ""  # our own words, where there is no reply
     status: str | None = None  # enhanced code for the bounce, where there is no reply
     ours: bool = False  # the receiver did not say it
+    rest_until: float | None = None  # it pays no attempt, and comes back when its rest is over
 
     @property
     def text(self) -> str:
@@ -168,17 +172,27 @@ class Settler:
         expires_at = self._expires_at(message, recipient, way)
         metrics.deferred(verdict.reason or Reason.UNCLASSIFIED)
         self._committer.batch.last_replies[domain] = result.text
-        if now >= expires_at:
+        if now >= expires_at and (result.rest_until is None or self.overdue(message, recipient, way.site, now)):
             metrics.bounced(Reason.EXPIRED)
             self._ended(message, result, way, State.EXPIRED, now)
             return State.EXPIRED
-        attempts = recipient.attempts + 1
-        due_at = policy.next_attempt_at(attempts=attempts, now=now, rng=self._rng, retry_after_s=verdict.retry_after_s)
-        # The last attempt is made when the time is over, not after it.
-        due_at = min(due_at, max(expires_at, now + 1.0))
+        attempts = recipient.attempts + (result.rest_until is None)
+        due_at = result.rest_until or policy.next_attempt_at(
+            attempts=attempts, now=now, rng=self._rng, retry_after_s=verdict.retry_after_s
+        )
+        if result.rest_until is None or message.expires_at is not None:
+            # The last attempt is made when the time is over, not after it.
+            due_at = min(due_at, max(expires_at, now + 1.0))
         self._committer.batch.requeued.append((recipient.queue_id, due_at))
         self._record(message, result, way, State.QUEUED, due_at, attempts, now)
         return State.QUEUED
+
+    def overdue(self, message: ClaimedMessage, recipient: ClaimedRecipient, site: str, now: float) -> bool:
+        """Tell whether a message that has only been throttled has waited too long: twice the time of another."""
+        if message.expires_at is not None and now >= message.expires_at:
+            return True
+        max_age_s = self.policy(domain_of(recipient.rcpt_to), site).max_age_s
+        return now >= message.accepted_at + PATIENCE * max_age_s
 
     def _expires_at(self, message: ClaimedMessage, recipient: ClaimedRecipient, way: Way) -> float:
         """Give the instant from which a failed attempt is the last one."""

@@ -5,35 +5,42 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from itertools import islice
 from typing import TYPE_CHECKING
 
+from sender.core.address import domain_of
 from sender.core.errors import SpoolError
 from sender.engine.delivery import Delivery, split
 from sender.engine.turns import Turns
 from sender.spool.contract import FencedError, Priority
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sender.engine.queue import Queue
+    from sender.engine.restraint import Restraint
     from sender.engine.surroundings import Surroundings
+    from sender.spool.contract import ClaimedRecipient
 
 log = logging.getLogger(__name__)
 _RETRY_S = 1.0
 _QUEUES_AT_ONCE = 64
 _DEPTH, _DEPTH_MAX = 10, 1000  # recipients claimed ahead
 _BYTES_AHEAD = 8 * 2**20
+_LOOKED_AT = 100  # messages, for one to others than a suspect
 _SLACK_S = 2.0  # a lane that claims less often than this claims less
 
 
 class Stock:
     """The due queues of a lane and the deliveries that it has claimed from them."""
 
-    def __init__(self, site: str, around: Surroundings) -> None:
+    def __init__(self, site: str, around: Surroundings, restraint: Restraint) -> None:
         self.turns = Turns(lambda stream: around.settings.stream(stream).weight)
         self.claiming = False
+        self.touched_at = around.clock.steady()  # when something was last taken or claimed
         self._site = site
         self._around = around
+        self._restraint = restraint
         self._ready: tuple[deque[Delivery], deque[Delivery]] = (deque(), deque())  # urgent, others
         self._depth = _DEPTH
         self._claimed_at = around.clock.steady()
@@ -49,11 +56,21 @@ class Stock:
         return bool(self.turns) and not self.claiming and (self.waiting <= self._depth // 2 or self.turns.urgent)
 
     def take(self) -> Delivery | None:
-        """Take the next delivery, urgent ones first."""
+        """Take the next delivery, urgent ones first; where somebody is suspected, a few for others go before."""
+        self.touched_at = self._around.clock.steady()
+        suspect = self._restraint.suspect()
         for ready in self._ready:
             if ready:
-                return ready.popleft()
+                return ready.popleft() if suspect is None else self._take_another(ready, suspect)
         return None
+
+    def _take_another(self, ready: deque[Delivery], suspect: str) -> Delivery:
+        place = _place_of_another(ready, suspect)
+        if place == 0 and ready[0].recipients[0].rcpt_to == suspect:
+            self._depth = min(self._depth * 2, _DEPTH_MAX)  # more is claimed, in which others may be
+        delivery = ready[place]
+        del ready[place]
+        return delivery
 
     def take_all(self) -> list[Delivery]:
         """Take every delivery."""
@@ -67,6 +84,20 @@ class Stock:
         for delivery in reversed(deliveries):
             self._line(delivery.message.priority).appendleft(delivery)
 
+    def sift(self) -> list[tuple[ClaimedRecipient, float]]:
+        """Take out who rests now, each with the end of the rest."""
+        resting: list[tuple[ClaimedRecipient, float]] = []
+        now = self._around.clock.wall()
+        for ready in self._ready:
+            for _ in range(len(ready)):
+                delivery = ready.popleft()
+                ends = [self._restraint.until(delivery.message, one.rcpt_to, now) for one in delivery.recipients]
+                resting += [(one, end) for one, end in zip(delivery.recipients, ends, strict=True) if end is not None]
+                delivery.recipients = [one for one, end in zip(delivery.recipients, ends, strict=True) if end is None]
+                if delivery.recipients:
+                    ready.append(delivery)
+        return resting
+
     def _line(self, priority: int) -> deque[Delivery]:
         return self._ready[priority != Priority.URGENT]
 
@@ -77,13 +108,30 @@ class Stock:
             self._depth = min(self._depth * 2, _DEPTH_MAX)
         elif since_s > _SLACK_S:
             self._depth = max(self._depth // 2, _DEPTH, 2 * sessions)
-        self._claimed_at = now
+        self._claimed_at = self.touched_at = now
         self.claiming = True
         return self.turns.take(_QUEUES_AT_ONCE)
+
+    def _set_resting_aside(self, queues: list[Queue], wall: float) -> list[Queue]:
+        """Give the queues back whose whole domain rests, and the others to the caller."""
+        free: list[Queue] = []
+        for queue in queues:
+            until = self._restraint.domain_until(queue.domain, wall)
+            if until is None:
+                free.append(queue)
+            else:
+                queue.turning = False
+                self._around.next_due(queue.id, until, True)
+        return free
 
     async def claim(self, queues: list[Queue], *, max_recipients: int) -> None:
         """Claim from queues, and tell the dispatcher of those in which nothing more is due. Raises SpoolError."""
         around, wall = self._around, self._around.clock.wall()
+        taken, queues = queues, self._set_resting_aside(queues, wall)
+        if not queues:
+            self.claiming = False
+            self.turns.put_back(taken, [], 0)
+            return
         arrivals = [queue.arrivals for queue in queues]
         try:
             claim = await around.spool.claim(
@@ -115,18 +163,21 @@ class Stock:
 
     async def give_back(self, deliveries: Sequence[Delivery]) -> None:
         """Put claims back into the spool; their queues become due again when that is recorded."""
-        recipients = [recipient for delivery in deliveries for recipient in delivery.recipients]
+        await self.put_off([(recipient, 0.0) for delivery in deliveries for recipient in delivery.recipients])
+
+    async def put_off(self, recipients: Sequence[tuple[ClaimedRecipient, float]]) -> None:
+        """Put claims back that are not to be tried before an instant each."""
         if not recipients:
             return
-        await self._release([recipient.id for recipient in recipients])
-        for recipient in recipients:
-            self._around.next_due(recipient.queue_id, recipient.due_at, False)
+        await self._release({recipient.id: not_before for recipient, not_before in recipients})
+        for recipient, not_before in recipients:
+            self._around.next_due(recipient.queue_id, max(recipient.due_at, not_before), False)
 
-    async def _release(self, recipient_ids: Sequence[int]) -> None:
+    async def _release(self, not_before: Mapping[int, float]) -> None:
         """Give claims back as soon as the spool can record it; who ends before that leaves them to the next start."""
         while True:
             try:
-                await self._around.spool.release(recipient_ids)
+                await self._around.spool.release(list(not_before), not_before)
             except FencedError as error:
                 log.error("%s", error)  # noqa: TRY400 - whoever has them now decides about them
                 return
@@ -135,3 +186,15 @@ class Stock:
                 await asyncio.sleep(_RETRY_S)
             else:
                 return
+
+
+def _place_of_another(line: deque[Delivery], suspect: str) -> int:
+    """Find the first message for another domain than a mailbox's, else for another mailbox; 0 where none is near."""
+    domain, place = domain_of(suspect), 0
+    for index, delivery in enumerate(islice(line, _LOOKED_AT)):
+        mailbox = delivery.recipients[0].rcpt_to
+        if domain_of(mailbox) != domain:
+            return index
+        if not place and mailbox != suspect:
+            place = index
+    return place

@@ -46,11 +46,12 @@ def lane_figures(lane: Lane, rows: Iterable[Row], clock: Clock) -> Row:
         "max_recipients": lane.max_recipients,
         "connect_failure": lane.connect_failure,
         "last_refusal": {"stage": lane.diary.stage, "reply": lane.diary.reply} if lane.diary.reply else None,
+        "rests": lane.restraint.rests.remember(clock.wall()),
         "history": lane.diary.entries(),
     }
 
 
-def remembered_figures(name: str, memory: Mapping[str, Any], rows: Iterable[Row]) -> Row:
+def remembered_figures(name: str, memory: Mapping[str, Any], rows: Iterable[Row], now: float) -> Row:
     """Give the figures of a lane that no process serves now."""
     source, _, site = name.partition("/")
     mine = list(rows)
@@ -76,6 +77,7 @@ def remembered_figures(name: str, memory: Mapping[str, Any], rows: Iterable[Row]
         "max_recipients": None,
         "connect_failure": "",
         "last_refusal": None,
+        "rests": [rest for rest in memory.get("rests", ()) if rest["until"] > now],
         "history": list(memory.get("history", [])),
     }
 
@@ -86,6 +88,7 @@ def shown_lane(figures: Row, now: float) -> Row:
     return {
         **figures,
         "next_change_at": None if at is None else instant(at),
+        "rests": [{**rest, "until": instant(rest["until"])} for rest in figures["rests"]],
         "history": [{**change, "at": instant(change["at"])} for change in figures["history"]],
         "explanation": explain_lane(figures, now),
     }
@@ -157,7 +160,7 @@ def _recipient_view(row: Row, report: Row, held: Callable[[Row], bool], lane: Ro
         state = "deferred"
     elif row["state"] is State.CLAIMED:
         state = "in_flight"
-    figures = {**row, "state": state}
+    figures = {**row, "state": state, "mail_from": report["mail_from"]}
     return {
         "rcpt_to": row["rcpt_to"],
         # `in_flight` is a state of ours; the others read it as queued.

@@ -2,6 +2,7 @@
 
 A `Behaviour` is never changed: give the receiver a new one with `dataclasses.replace`, also while it runs.
 Every text is a whole reply: `{name}` and `{peer}` are filled in, and those of a recipient take `{rcpt}` as well.
+The keys of `refused_rcpts` and `refused_senders` are mailboxes or, as `@example.org`, domains.
 Without `enhanced_codes` the enhanced code is left out of every reply that is not scripted.
 """
 
@@ -101,6 +102,8 @@ class Behaviour:
     unknown_with: str = "550 5.1.1 <{rcpt}>: Recipient address rejected: User unknown"
     full_prefixes: tuple[str, ...] = ()
     full_with: str = "452 4.2.2 mailbox full"
+    refused_rcpts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+    refused_senders: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False)
     max_recipients: int = 1000
     recipients_with: str = "452 4.5.3 Too many recipients"
     max_size: int | None = 50 * _MIB

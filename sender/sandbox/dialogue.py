@@ -17,9 +17,9 @@ from sender.sandbox.syntax import Chunk, Path
 from sender.sandbox.voice import raw
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from sender.sandbox.behaviour import Answer
+    from sender.sandbox.behaviour import Answer, Behaviour
     from sender.sandbox.content import Content
 
 
@@ -197,7 +197,7 @@ class Dialogue:
         objection = syntax.mail_objection(path, behaviour) if path.parameters or not path.address.isascii() else ""
         if not objection and not office.allows_message(guest):
             return behaviour.rate_with
-        return objection
+        return objection or _refused(path.address, behaviour.refused_senders)
 
     def _open(self, path: Path) -> None:
         self._transaction = Transaction(path.address, path.parameters)
@@ -230,11 +230,9 @@ class Dialogue:
             objection = syntax.rcpt_objection(path, behaviour, utf8=utf8)
             if objection:
                 return objection
-        local = path.address.rpartition("@")[0] or path.address
-        if behaviour.unknown_prefixes and local.startswith(behaviour.unknown_prefixes):
-            return behaviour.unknown_with
-        if behaviour.full_prefixes and local.startswith(behaviour.full_prefixes):
-            return behaviour.full_with
+        objection = _mailbox_objection(path.address, behaviour)
+        if objection:
+            return objection
         wait_s = self._office.greylisted_s(self.guest, transaction.mail_from, path.address)
         return behaviour.greylist_with.replace("{seconds}", str(ceil(wait_s))) if wait_s > 0 else ""
 
@@ -350,3 +348,16 @@ class Dialogue:
 
 def _takes(answer: Answer) -> bool:
     return answer.accept if isinstance(answer, Close | Hang) else answer.startswith("2")
+
+
+def _mailbox_objection(mailbox: str, behaviour: Behaviour) -> str:
+    local = mailbox.rpartition("@")[0] or mailbox
+    if behaviour.unknown_prefixes and local.startswith(behaviour.unknown_prefixes):
+        return behaviour.unknown_with
+    if behaviour.full_prefixes and local.startswith(behaviour.full_prefixes):
+        return behaviour.full_with
+    return _refused(mailbox, behaviour.refused_rcpts)
+
+
+def _refused(mailbox: str, replies: Mapping[str, str]) -> str:
+    return replies.get(mailbox) or replies.get("@" + mailbox.rpartition("@")[2], "") if replies else ""

@@ -12,7 +12,7 @@ from sender.spool.contract import Claim, ClaimedMessage, ClaimedRecipient, Fence
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from sender.spool.contract import Settlement
 
@@ -207,12 +207,13 @@ def _end_messages(connection: sqlite3.Connection, ended: dict[int, int], now: fl
     connection.execute(f"DELETE FROM blocks WHERE message_id IN {over.format(' AND m.blocks > 1')}", (rows,))  # noqa: S608
 
 
-def release(connection: sqlite3.Connection, token: int, ids: Sequence[int]) -> None:
-    """Put claimed recipients back where they were: into their queues, or among the suspended."""
+def release(connection: sqlite3.Connection, token: int, ids: Sequence[int], not_before: Mapping[int, float]) -> None:
+    """Put claimed recipients back: into their queues, where they were or, who rests, later; or among the suspended."""
+    rows = orjson.dumps([(recipient_id, not_before.get(recipient_id, 0.0)) for recipient_id in ids]).decode()
     changed = connection.execute(
-        "UPDATE recipients SET state = 0, owner = NULL WHERE id IN (SELECT value FROM json_each(?))"
-        " AND state = 1 AND owner = ?",
-        (orjson.dumps(list(ids)).decode(), token),
+        "UPDATE recipients SET state = 0, owner = NULL, due_at = max(due_at, r.value ->> 1) FROM json_each(?) r"
+        " WHERE recipients.id = r.value ->> 0 AND state = 1 AND owner = ?",
+        (rows, token),
     ).rowcount
     if changed != len(ids):
         raise FencedError("release", f"{len(ids) - changed} claims belong to another process")

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sender.core.errors import SpoolError
@@ -207,8 +208,10 @@ class Spool(Protocol):
     ) -> None:
         """Remember durably what became of claimed recipients, and queue the notices about them."""
 
-    async def release(self, recipient_ids: Sequence[int]) -> None:
-        """Put claimed recipients back where they were."""
+    async def release(
+        self, recipient_ids: Sequence[int], not_before: Mapping[int, float] = MappingProxyType({})
+    ) -> None:
+        """Put claimed recipients back where they were; `not_before` tells which of them are due later than before."""
 
     async def block(self, message_id: int, number: int) -> bytes:
         """Read block `number` of a message's content."""

@@ -12,6 +12,7 @@ import sqlite3
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
@@ -351,9 +352,11 @@ class SqliteSpool:
 
         await self._writer.submit("record outcomes", work)
 
-    async def release(self, recipient_ids: Sequence[int]) -> None:
-        """Put claimed recipients back where they were."""
-        await self._writer.submit("release", lambda c: claims.release(c, self.token, recipient_ids))
+    async def release(
+        self, recipient_ids: Sequence[int], not_before: Mapping[int, float] = MappingProxyType({})
+    ) -> None:
+        """Put claimed recipients back, some of them not to be due before an instant."""
+        await self._writer.submit("release", lambda c: claims.release(c, self.token, recipient_ids, not_before))
 
     async def block(self, message_id: int, number: int) -> bytes:
         """Read one block of a message's content."""

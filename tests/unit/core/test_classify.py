@@ -137,5 +137,6 @@ def test_a_trouble_has_its_scope_and_reason(trouble: Trouble, stage: Stage, scop
 def test_only_limits_of_our_pace_throttle(reason: Reason, scope: Scope) -> None:
     """A verdict throttles when its reason is a limit of ours and it is not about one recipient or identity."""
     verdict = Verdict(outcome=Outcome.DEFERRED, scope=scope, reason=reason)
-    limits = {"connection_limit", "connection_rate", "session_message_limit", "recipient_limit", "message_rate"}
+    limits = {"connection_limit", "connection_rate", "session_message_limit", "recipient_limit"}
+    limits |= {"message_rate", "daily_limit"}
     assert verdict.throttles is (reason.value in limits and scope not in {Scope.RECIPIENT, Scope.IDENTITY})

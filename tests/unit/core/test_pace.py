@@ -102,8 +102,27 @@ def test_a_receiver_that_takes_nothing_is_still_tried() -> None:
     """The rate never falls below one message in 20 s."""
     pace = Pace(0.0)
     for number in range(20):
-        pace.throttled(100.0 * number)
+        pace.delivered(100.0 * number)
+        pace.throttled(100.0 * number + 59)
     assert pace.per_second == SLOWEST_PER_S
+
+
+def test_a_throttle_before_anything_was_taken_sets_no_rate() -> None:
+    """Where a receiver takes nothing there is nothing to measure: the lane pauses, and goes on at full speed."""
+    pace = Pace(0.0)
+    for number in range(5):
+        pace.throttled(100.0 * number)
+    assert pace.per_second is None
+    assert pace.next_start_at(400.0) == 416.0
+
+
+def test_a_throttle_that_was_not_the_lanes_is_forgiven() -> None:
+    """When a throttle turns out to concern somebody else, the lane goes on at once as it went before."""
+    pace = Pace(0.0, per_second=20.0)
+    _delivering(pace, 10.0, 0.0, 60.0)
+    pace.throttled(60.0)
+    pace.forgive(60.5)
+    assert (pace.per_second, pace.next_start_at(60.5)) == (20.0, 60.5)
 
 
 @given(st.floats(min_value=0.05, max_value=500), st.lists(st.floats(min_value=0, max_value=30), max_size=60))

@@ -67,7 +67,7 @@ def test_each_recipient_gets_what_its_own_answer_says(count: int) -> None:
     for kinds in product(_RCPT, repeat=count):
         judgement = _judged([_RCPT[kind][0] for kind in kinds])
         outcomes = {result.recipient.id: result.verdict.outcome for result in judgement.settled}
-        again = {recipient.id for recipient in judgement.again}
+        again = {result.recipient.id for result in judgement.again}
         assert len(judgement.settled) + len(judgement.again) == count
         assert outcomes.keys() | again == set(range(1, count + 1))
         for number, kind in enumerate(kinds, start=1):
@@ -103,7 +103,7 @@ def test_a_throttle_costs_the_message_nothing(raw: str, stage: Stage, reason: Re
     """Recipients that were refused for our pace are not settled: they go again, and the lane learns why."""
     judgement = _judged([_answer(stage, raw)] * 3, transactions=1)
     assert judgement.settled == []
-    assert [recipient.id for recipient in judgement.again] == [1, 2, 3]
+    assert [result.recipient.id for result in judgement.again] == [1, 2, 3]
     assert list(judgement.throttles) == [reason]
 
 

@@ -209,3 +209,20 @@ async def test_a_refusal_after_a_delay_still_closes() -> None:
     """A refused session with latency gets the refusal and then the end."""
     async with Receiver(Behaviour(max_sessions=0, latency_s=0.001)) as receiver, Client(receiver) as client:
         assert codes([await client.reply(), await client.reply()]) == ["421", ""]
+
+
+async def test_a_mailbox_a_domain_or_a_sender_may_be_refused_by_itself() -> None:
+    """What is refused is given its own reply, by the mailbox before its domain; others are taken."""
+    behaviour = Behaviour(
+        refused_rcpts={"ann@b.test": "450 ann", "@b.test": "450 all at b"}, refused_senders={"@loud.test": "450 loud"}
+    )
+    async with Receiver(behaviour) as receiver, Client(receiver) as client:
+        await client.greet()
+        replies = await client.say(
+            "MAIL FROM:<me@loud.test>",
+            "MAIL FROM:<me@a.test>",
+            "RCPT TO:<ann@b.test>",
+            "RCPT TO:<bob@b.test>",
+            "RCPT TO:<ann@c.test>",
+        )
+    assert replies == ["450 loud", "250 2.1.0 Ok", "450 ann", "450 all at b", "250 2.1.5 Ok"]

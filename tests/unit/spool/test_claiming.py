@@ -110,6 +110,16 @@ async def test_released_claims_are_where_they_were(spool: Spool) -> None:
     assert after == before
 
 
+async def test_released_claims_may_be_due_later(spool: Spool) -> None:
+    """What is released with an instant is not due before it, and keeps its order; what was due later stays so."""
+    for number in range(3):
+        await spool.accept(mail(f"r{number}@b.test", due_at=NOW - 5 + number))
+    claimed = [message.recipients[0] for message in await claim(spool)]
+    await spool.release([one.id for one in claimed], {claimed[0].id: NOW + 60, claimed[1].id: NOW + 60})
+    assert addresses(await claim(spool, now=NOW + 59)) == ["r2@b.test"]
+    assert addresses(await claim(spool, now=NOW + 60)) == ["r0@b.test", "r1@b.test"]
+
+
 async def test_what_was_deferred_comes_back_with_its_past(spool: Spool) -> None:
     """A deferred recipient is claimed at its new instant with its attempts counted."""
     await spool.accept(mail("one@b.test"))
