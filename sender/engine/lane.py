@@ -162,6 +162,9 @@ class Lane:
     def pump(self) -> None:
         """Do whatever can be done now: wake idle sessions, claim, open a session, set the next alarm."""
         now = self.around.clock.steady()
+        if now < self.resting_until and self.stock.waiting:
+            # For a long time: meanwhile it can be moved, held or removed.
+            self.crew.spawn(self.stock.give_back(self.stock.take_all()))
         if not self._held(now):
             self.crew.wake(self.stock.waiting)
         self._claim_more(now)
@@ -438,11 +441,11 @@ class Lane:
         return self.around.settler.overdue(delivery.message, result.recipient, self.site, wall)
 
     def _rest(self, now: float, retry_after_s: float | None) -> None:
-        """Let the whole lane rest; what was claimed can be moved, held or removed meanwhile."""
+        """Let the whole lane rest."""
         wall = self.around.clock.wall()
         self.restraint.rest_lane(wall, retry_after_s, self.diary.reply)
         self._rest_on(now, wall)
-        self.crew.spawn(self.stock.give_back(self.stock.take_all()))
+        self.changed = True
 
     def _rest_on(self, now: float, wall: float) -> None:
         until = self.restraint.lane_until(wall)

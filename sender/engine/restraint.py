@@ -99,7 +99,9 @@ class Restraint:
                 if result.verdict.outcome is Outcome.DELIVERED:
                     subjects = subjects_of(message, result.recipient.rcpt_to)
                     self._evidence.taken(subjects)
-                    self.rests.taken((*subjects, _LANE))
+                    self.rests.taken(subjects)
+                    if self.lane_until(now) is None:
+                        self.rests.taken((_LANE,))
         culprit = self._culprit(message, judgement, now)
         resting: list[Result] = []
         for results in (judgement.again, judgement.settled):
