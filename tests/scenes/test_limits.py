@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sender.sandbox import Behaviour, Close
+from sender.sandbox.ledger import identity
 
 if TYPE_CHECKING:
     from tests.scenes.world import World
@@ -89,4 +90,27 @@ async def test_sessions_that_die_between_messages_cost_nothing(world: World) -> 
     await world.send("second@dying.test")
     await world.until_empty()
     assert receiver.tally.messages == 2
+    assert world.books().most_attempts == 1
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        {"banner": ["421 4.7.0 too many connections", "421 4.7.0 too many connections"]},
+        {"mail": ["421 4.7.0 too many connections", Close(reply="421 4.7.0 too many connections")]},
+        {"rcpt": ["451 4.7.1 rate limit of your server exceeded"]},
+        {"end_of_data": ["451 4.7.1 rate limit of your server exceeded"]},
+    ],
+    ids=lambda script: next(iter(script)),
+)
+async def test_a_throttle_keeps_the_order_of_the_queue(world: World, script: dict[str, list[str | Close]]) -> None:
+    """Mail that was throttled, at whatever stage, goes out before mail that came later."""
+    receiver = await world.site("a.test", Behaviour(scripted=script), keep_arrivals=True)
+    await world.start({"retry": {"schedule": ["1h"]}, "window": {"start": 1, "max": 1}})
+    messages = [world.message(f"user{number}@a.test") for number in range(20)]
+    await world.submit(messages, sessions=1)
+    await world.until_empty()
+    assert [identity(arrival.content).decode() for arrival in receiver.arrivals] == [
+        message.identity for message in messages
+    ]
     assert world.books().most_attempts == 1
