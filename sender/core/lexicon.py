@@ -127,7 +127,7 @@ LEXICON = {
         """,
     "absent": """
         unknown*, not found, not be found, not exist*, no longer exist*, no such, does not exist, do not exist,
-        did not exist, not known, not a known, nonexist*, non exist*, inexist*, invalid, not valid, not a valid,
+        did not exist, may not exist, not known, not a known, nonexist*, non exist*, inexist*, invalid, not valid, not a valid,
         no valid, no longer valid, unrecogni*, not recogni*, not listed, not here, not local, not a local,
         not a user, not a customer, not our customer, not have an account, not have a mail box,
         not have an email, not have account, no longer available, no longer work*, has left, no longer with,
@@ -202,7 +202,7 @@ LEXICON = {
         blockerad*, spärr*, engellen*, kara liste
         """,
     "spam": """
-        spam, spams, spam like, spammy, spammer*, spamming, spamtrap*, junk, unsolicited, ube, uce, bulk mail,
+        spam, spams, spam like, unwanted, spammy, spammer*, spamming, spamtrap*, junk, unsolicited, ube, uce, bulk mail,
         bulk email, mass mail*, unerwunscht*, unerwuenscht*, indesirable*, pourriel*, no deseado*,
         correo basura, indesejad*, indesiderat*, posta indesiderata, ongewenst*, niechcian*, спам*,
         нежелательн*, 垃圾, 迷惑メール, スパム, istenmeyen, nevyzadan*, laji
@@ -223,7 +223,7 @@ LEXICON = {
     "dns_block_list": """
         dnsbl, dns bl, rbl, rbls, rhsbl, spamhaus, spam haus, spamcop, spam cop, sorbs, barracuda central,
         barracudacentral, uceprotect*, uce protect*, abuseat, cbl, xbl, sbl, pbl, css, zen, mailspike,
-        sender score, senderscore, sender base, senderbase, invaluement, psbl, nix spam, nixspam, truncate,
+        sender score, senderscore, sender base, senderbase, invaluement, ivmsip*, psbl, nix spam, nixspam, truncate,
         backscatterer, abusix, talos, cloudmark, csi, spfbl, dns black list*, realtime black*, real time black*,
         dns block list, dns based block list, block list, blocklist, hostkarma, junk email filter, spamrats,
         rats, dyna, nospam list, trend micro rbl, mail abuse, reputation block*, drbl, s5h, blocklist de, gbudb

@@ -43,6 +43,23 @@ CAUSES: tuple[Meaning, ...] = (
         unless="greylisting is not",
     ),
     says(
+        "address that should not send",
+        Reason.REPUTATION,
+        Scope.LANE,
+        """
+        dynamic ip*, dynamic* assigned, dynamic address*, dynamic range, dynamic pool, dynamic host*, dynamic dns,
+        dial up, dialup, residential, dynamically allocated, consumer ip, end user ip, home ip,
+        {our_address} .. not authorized .. send, {our_address} .. not authorised .. send,
+        {our_address} .. not allowed .. send .. direct*, directly to our, use .. smtp relay .. provider,
+        use .. smtp server of your isp, use .. smtp server of your provider, use your isp, use your provider*,
+        open proxy, tor exit, open relay .. {our_address}, {our_address} .. open relay, which is an open relay,
+        dynamische ip, ip dynamique, ip dinamica, ip dinamico, динамическ* ip, 动态ip, zombie*, botnet*, compromised
+        """,
+        unless="""
+        account .. compromised, ptr, reverse dns, rdns, reverse lookup, spf, dkim, dmarc, open relay not allowed
+        """,
+    ),
+    says(
         "policy against spoofing",
         Reason.POLICY,
         Scope.IDENTITY,
@@ -120,9 +137,8 @@ CAUSES: tuple[Meaning, ...] = (
         Reason.AUTHENTICATION,
         Scope.LANE,
         """
-        helo/ehlo .. rejected/invalid/bad/illegal/forged/fake* list*,
-        helo/ehlo .. mismatch*/unresolvable/syntactic*/incorrect/malformed/denied list*,
-        helo/ehlo .. refused/blocked/black list*,
+        helo/ehlo .. rejected/invalid/bad/illegal/forged/fake*/mismatch*/unresolvable/syntactic*/incorrect,
+        helo/ehlo .. malformed/denied/refused/blocked/blacklist*, helo/ehlo .. black list*,
         helo/ehlo .. not resolve/match/exist/found/accepted/valid/acceptable/fqdn, helo/ehlo .. does not,
         helo/ehlo .. do not, helo/ehlo .. not a, helo/ehlo .. must, helo/ehlo .. should,
         helo/ehlo .. fully qualified, helo/ehlo .. need fully, invalid/bad/fake/forged/illegal/wrong helo/ehlo,

@@ -33,7 +33,7 @@ MAIL: tuple[Meaning, ...] = (
         not hosted on, no relaying, not handle mail for, not accept mail for, not accepting mail for .. domain,
         do not accept mail for, not responsible for, not a domain we, domain .. not served, domain not hosted,
         not local, not authoritative, no authentication .. relay, not permitted to send through, may not relay,
-        through this server, via this server, authenticate before, pop before smtp, smtp authentication,
+        through this server, via this server, non local, nonlocal, authenticate before, pop before smtp, smtp authentication,
         log in first, login first, is not a local, for external .. domain, outside .. domain,
         weiterleitung .. verweigert/nicht, relais, relaie*, retransm*, reenvio .. denegado, reencaminha*,
         inoltro, doorsturen, przekazywan*, przesylan* .. zabronion*, релей*, ретрансляци*, пересылк*, 中继,
@@ -98,7 +98,7 @@ MAIL: tuple[Meaning, ...] = (
         domain .. moved
         """,
         unless="""
-        {sender}, {mailbox} .. at this domain, user .. in .. domain, {mailbox} unknown, user unknown,
+        {sender}, {mailbox} or domain, {mailbox} .. at this domain, user .. in .. domain, {mailbox} unknown, user unknown,
         no such user, user .. not found, helo, ehlo, {mailbox} .. not .. listed in .. domain,
         user does not exist, recipient unknown, unknown recipient, recipient .. not exist, client host,
         mailbox not found, no such recipient, mailbox unavailable
@@ -113,7 +113,7 @@ MAIL: tuple[Meaning, ...] = (
         {mailbox} .. {absent}, {absent} .. {mailbox}, no such .. here, user unknown, no mailbox here,
         not our customer, recip not found, recipient not found, adr .. not found,
         {mailbox} .. not .. here, unknown or illegal, no longer on server,
-        {mailbox} .. has been/was removed/deleted/closed, is not a valid, not a valid mailbox,
+        {mailbox} .. been removed/deleted/closed, {mailbox} .. was removed/deleted/closed, is not a valid, not a valid mailbox,
         recipient rejected, recipient address rejected, {mailbox} .. not accepted, {mailbox} .. refused,
         {mailbox} .. not allowed, unrout*ble address, unrout*ble, undeliverable address,
         bad destination mailbox, this user does not, we have no .. by that name,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sender.core.meanings.meaning import MAILBOX, SENDER, Meaning, says
+from sender.core.meanings.meaning import MAILBOX, OPENING, SENDER, Meaning, says
 from sender.core.outcome import Reason, Scope
 
 PACE: tuple[Meaning, ...] = (
@@ -18,6 +18,14 @@ PACE: tuple[Meaning, ...] = (
         {too_many} .. error*/invalid/unknown .. {our_address}, ban* .. {too_many} .. errors/invalid
         """,
         unless="spam, connections, session",
+    ),
+    says(
+        "too many errors, told before any",
+        Reason.TOO_MANY_ERRORS,
+        Scope.LANE,
+        "{too_many} .. error*/invalid/unknown/bad/failed/failures/nonexist*/bounces, error* .. {exceeded}",
+        stages=OPENING,
+        unless="session",
     ),
     says(
         "too many errors",
@@ -55,7 +63,7 @@ PACE: tuple[Meaning, ...] = (
         zu viele nachrichten in dieser sitzung/verbindung, 同一连接, 单连接, 一个连接
         """,
         unless="""
-        {too_many} .. concurrent/simultaneous, {a_day}, {a_time}, {too_many} connections,
+        {too_many} .. concurrent/simultaneous, {a_day}, {a_time}, {too_many} connections, rate limit,
         {too_many} .. {connection} .. from
         """,
     ),
@@ -178,7 +186,7 @@ PACE: tuple[Meaning, ...] = (
         simultanee*, simultanea*, rownoczesn*, jednoczesn*, одновременн*, 并发, 同时连接, 连接数, 同時接続,
         soubezn*, samtidig*
         """,
-        unless="{message} .. per connection, certificate, refused by, over .. tls, recipients",
+        unless="{message} .. per connection, certificate, refused by, over .. tls, recipients, rate limit .. on",
     ),
     says(
         "reputation of our domain",
@@ -188,7 +196,8 @@ PACE: tuple[Meaning, ...] = (
         {our_domain} .. reputation, reputation .. {our_domain}, reputation .. domain, domain .. reputation,
         {domain_block_list}, domain .. present in .. spamhaus, domain .. listed .. spamhaus,
         domain .. {reputation}, url .. black list*, url .. block list*, links .. black list*,
-        contains .. black listed/blocklisted url/domain/link, domain .. new*/recently registered,
+        contains .. blacklisted/blocklisted url/domain/link, domain .. newly/recently registered,
+        url/urls/uri/link/links .. listed, url/urls/uri/link/links .. blacklisted,
         newly observed domain, newly registered
         """,
         unless="recipient domain",
@@ -199,7 +208,7 @@ PACE: tuple[Meaning, ...] = (
         Scope.LANE,
         """
         user complaints, unexpected volume,
-        low/poor/bad/negative/insufficient/untrusted/weak/very low reputation,
+        low/poor/bad/negative/insufficient/untrusted/weak/none reputation,
         reputation .. low/poor/bad/negative/insufficient, {our_address} .. reputation,
         reputation .. {our_address}, due to .. reputation, because of .. reputation, ip score,
         schlechte* reputation, mauvaise reputation, faible reputation, mala reputacion, baja reputacion,
@@ -207,7 +216,8 @@ PACE: tuple[Meaning, ...] = (
         niska reputacj*, плох* репутаци*, низк* репутаци*, 信誉 .. 低, 信誉 .. 差, レピュテーション,
         {too_many} spam*, {too_many} complaints, {too_many} .. spam .. from, spam .. from your ip,
         {dns_block_list} .. ip, ip .. {dns_block_list}, {too_many} .. unsolicited .. from,
-        {too_many} .. spam .. complaints, high .. complaint*, spam rate, abuse from
+        {too_many} .. spam .. complaints, high .. complaint*, spam rate, abuse from,
+        {too_many} unwanted .. {message}, {our_address} .. spammer*, {our_address} .. source of spam
         """,
         unless="unusual rate",
     ),

@@ -11,10 +11,7 @@ STATE: tuple[Meaning, ...] = (
         Reason.RECEIVER_ERROR,
         Scope.RECIPIENT,
         """
-        {mailbox} .. {temporary} .. unavailable/not available/inaccessible/rejected/deferred,
-        {mailbox} .. {temporary} .. unavailable/not failure/error/problem/locked,
-        {mailbox} .. {temporary} .. unavailable/not disabled/busy, {temporary} .. {mailbox},
-        {mailbox} .. {temporary}, mailbox .. busy, mailbox .. locked, mailbox in use, {mailbox} .. unavailable,
+        {temporary} .. {mailbox}, {mailbox} .. {temporary}, mailbox .. busy, mailbox .. locked, mailbox in use, {mailbox} .. unavailable,
         {mailbox} .. not available, {mailbox} .. lookup, lookup .. {mailbox}, unable to .. {mailbox},
         can not .. {mailbox}, could not .. {mailbox}, {mailbox} .. can not, {mailbox} .. could not,
         {mailbox} .. error, {mailbox} .. unreachable, {mailbox} .. offline, {mailbox} .. maintenance,
@@ -138,8 +135,8 @@ STATE: tuple[Meaning, ...] = (
         Scope.MESSAGE,
         """
         scanner, scan*, content filter*, filter .. error, filter .. unavailable, filter .. fail*,
-        could not process .. message, can not process .. message, unable to process .. message,
-        error processing .. message, error .. processing .. message, message .. could not be processed,
+        could not process .. {message}, can not process .. {message}, unable to process .. {message},
+        error processing .. {message}, error .. processing .. {message}, message .. could not be processed,
         message .. can not be processed, local error in processing, error in processing,
         can not accept .. message .. error, not accept .. message .. error, transaction failed .. error,
         error .. transaction failed, antispam .. unavailable, virus check

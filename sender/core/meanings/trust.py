@@ -36,11 +36,11 @@ TRUST: tuple[Meaning, ...] = (
         Reason.SENDER_REJECTED,
         Scope.RECIPIENT,
         """
-        blocked by .. recipient/user/addressee, recipient .. has blocked, user .. has blocked,
+        blocked by .. recipient/user/addressee, {mailbox} .. does not accept/want .. from you, recipient .. has blocked, user .. has blocked,
         recipient .. block* .. you, by user s, {mailbox} .. personal .. {blocked},
         {mailbox} .. {blocked} .. your address, envelope blocked .. user, personal black list,
         recipient s black list, recipient s block list, user s black list, refused by .. recipient/user,
-        {mailbox} .. does not accept/want .. from you, {mailbox} .. not accept .. from .. sender,
+        {mailbox} .. not accept .. from .. sender,
         {mailbox} .. does not wish, you are not allowed to send .. {mailbox}, {mailbox} .. whitelist only,
         sender .. black list* .. by user, on the recipient s, blocked sender*, recipient does not want,
         user .. reject* .. you, sender is on user, sender .. blocked by, sender .. denied by .. user,
@@ -68,19 +68,6 @@ TRUST: tuple[Meaning, ...] = (
         地址格式, 書式, 構文
         """,
         unless="header*, rfc 5322 compliant, rfc compliant, helo, ehlo, command, no such, does not exist",
-    ),
-    says(
-        "dynamic or unauthorized address",
-        Reason.REPUTATION,
-        Scope.LANE,
-        """
-        dynamic ip*, dynamic* assigned, dynamic address*, dynamic range, dial up, dialup, residential,
-        dynamic pool, dynamic host*, {our_address} .. not authorized .. send,
-        {our_address} .. not authorised .. send, {our_address} .. not allowed .. send .. direct*,
-        directly to our, use .. smtp relay .. provider, open proxy, tor exit, dynamische ip, ip dynamique,
-        ip dinamica, ip dinamico, динамическ* ip, zombie, botnet*, compromised
-        """,
-        unless="account .. compromised",
     ),
     says(
         "sending domain does not resolve or is listed",
@@ -137,6 +124,15 @@ TRUST: tuple[Meaning, ...] = (
         """,
     ),
     says(
+        "where we are",
+        Reason.POLICY,
+        Scope.LANE,
+        """
+        geographic*, country, countries .. {blocked}, {blocked} .. countries, geoip, geo ip, geoblock*, your region
+        """,
+        unless="listed, {message} .. {spam}",
+    ),
+    says(
         "listed address",
         Reason.REPUTATION,
         Scope.LANE,
@@ -157,7 +153,7 @@ TRUST: tuple[Meaning, ...] = (
         access denied, client host rejected access, policy, not authenticated, attachment*, url, urls,
         {mailbox} .. {blocked} .. inactiv*, {message} content, helo, relay*, mailbox/account .. blocked,
         mailbox is blocked, user .. blocked, unauthenticated, virus, restrictions, {message} is spam,
-        {message} .. classified, no such user, user unknown, {message} .. looks like, as spam, phish*, domain
+        {message} .. classified, {spam} pattern*/content*/signature*, no such user, user unknown, {message} .. looks like, as spam, phish*, domain
         """,
     ),
     says(
@@ -170,7 +166,7 @@ TRUST: tuple[Meaning, ...] = (
         block list* .. ip, ip .. block* .. {spam}, {spam} .. from .. ip, access denied .. banned,
         banned sending ip, {our_address} .. {reputation}
         """,
-        unless="{message} is spam, url, urls",
+        unless="{message} is spam, url, urls, {spam} pattern*/content*/signature*",
     ),
     says(
         "virus or attachment",
