@@ -39,6 +39,7 @@ PACE = frozenset(
     }
 )
 _CLOSING, _PERMANENT, _TOO_MUCH_STORAGE = 421, 500, 552
+_OUT_OF_STEP = (500, 502, 503)
 # What a code alone says at a stage, or at every stage; scope None is what the stage speaks of.
 _BY_CODE: dict[tuple[int, Stage | None], tuple[Reason, Scope | None]] = {
     # RFC 5321 section 4.5.3.1.10: they limit the envelope, unless a status says more.
@@ -191,6 +192,8 @@ def _without_words(stage: Stage, code: int, status: str, text: Text) -> _Meant:
     """Judge by codes and stage alone."""
     here = Scope.LANE if stage.opens_session else _STAGE_SCOPE.get(stage, Scope.SESSION)
     reason, scope = STATUS.get(status, (Reason.UNCLASSIFIED, None))
+    if reason is Reason.MALFORMED and code in _OUT_OF_STEP:
+        scope = Scope.SESSION
     # "4.1.1" says that a mailbox is not known yet, which is no answer.
     if reason is not Reason.UNCLASSIFIED and not (reason is Reason.MAILBOX_UNKNOWN and code < _PERMANENT):
         return _Meant(reason, _reaching(stage, scope or here), f"status {status}")

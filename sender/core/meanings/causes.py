@@ -97,7 +97,7 @@ CAUSES: tuple[Meaning, ...] = (
         not authorised to send .. domain, not an authorized sender, not allowed to send .. on behalf,
         gefalscht*, usurp*, falsificad*, contraffatt*, подмен* отправител*, 伪造, なりすまし
         """,
-        unless="smtp authentication, dmarc reputation",
+        unless="smtp authentication, dmarc reputation, client not authenticated, client was not authenticated",
     ),
     says(
         "name of our address",
@@ -117,7 +117,7 @@ CAUSES: tuple[Meaning, ...] = (
         reverso, registro inverso, risoluzione inversa, inverso, odwrotn*, revers* dns, обратн* dns,
         обратн* зон*, обратн* запис*, обратного, 反向解析, 反向域名, 逆引き, reverzni, ters dns
         """,
-        unless="{sender} .. domain, helo first",
+        unless="helo first",
     ),
     says(
         "greeting in bad syntax",

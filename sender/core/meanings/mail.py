@@ -20,7 +20,8 @@ MAIL: tuple[Meaning, ...] = (
         Reason.POLICY,
         Scope.RECIPIENT,
         """
-        rejected by recipient/recipients, refused by recipient/recipients
+        rejected by recipient/recipients, refused by recipient/recipients, banned recipient*,
+        recipient preference*, user preference*, recipient s preference*, user rule/rules, preferences of the recipient
         """,
     ),
     says(
@@ -51,7 +52,7 @@ MAIL: tuple[Meaning, ...] = (
         {message} .. exceed* .. quota, {exceeded} .. storage, storage .. {exceeded}, mailbox .. {limit}
         """,
         unless="""
-        queue, system, server .. full, message quota, sending quota, quota for sending, {our_address}
+        queue, system, server .. full, polic* error, message quota, sending quota, quota for sending, {our_address}
         """,
         stages=MAILBOX | SENDER,
     ),
@@ -114,8 +115,7 @@ MAIL: tuple[Meaning, ...] = (
         not our customer, recip not found, recipient not found, adr .. not found,
         {mailbox} .. not .. here, unknown or illegal, no longer on server,
         {mailbox} .. been removed/deleted/closed, {mailbox} .. was removed/deleted/closed, is not a valid, not a valid mailbox,
-        recipient rejected, recipient address rejected, {mailbox} .. not accepted, {mailbox} .. refused,
-        {mailbox} .. not allowed, unrout*ble address, unrout*ble, undeliverable address,
+        {mailbox} .. not allowed, unrout*ble address, not in recipient list, unallocated, marked as invalid, unrout*ble, undeliverable address,
         bad destination mailbox, this user does not, we have no .. by that name,
         no one .. by that name, unverified address, could not be delivered to .. {mailbox}, {absent} @,
         @ {absent}, {mailbox} .. never logged, did not match any, not .. in .. directory,
@@ -123,9 +123,18 @@ MAIL: tuple[Meaning, ...] = (
         mailbox name not allowed, kullanici .. yok
         """,
         unless="""
-        {sender}, policy, relay, block rcpt, rcpt block, status7*, temporar* .. rejected .. policy, syntax,
-        too many, over quota, access denied .. policy, {our_address}, {spam}, restricted, not authorized,
-        not permitted, prohibited, will not receive, temporarily unavailable
+        {sender}, policy, relay, block rcpt, rcpt block, syntax, too many, over quota, {our_address}, {spam},
+        restricted, not authorized, not permitted, prohibited, will not receive, temporar*, access denied
+        """,
+        stages=MAILBOX,
+    ),
+    says(
+        "mailbox rejected",
+        Reason.MAILBOX_UNKNOWN,
+        Scope.RECIPIENT,
+        "recipient rejected, recipient address rejected, {mailbox} .. not accepted, {mailbox} .. refused",
+        unless="""
+        {sender}, policy, relay, block*, status7*, syntax, too many, access denied, {our_address}, {spam}, temporar*
         """,
         stages=MAILBOX,
     ),
@@ -166,7 +175,7 @@ MAIL: tuple[Meaning, ...] = (
         """
         command .. not recogni*, unrecogni* command, unknown command, command unrecogni*, command unknown,
         bad sequence, out of sequence, sequence of commands, command not implemented, not implemented,
-        command not supported, send helo, send ehlo, helo first, ehlo first, say hello, say helo, polite,
+        command not supported, send helo, send ehlo, helo first, ehlo first, hello first, say hello, say helo, polite,
         need mail, need rcpt, nested mail, mail first, rcpt first, no valid recipients,
         sender already specified, without mail, command disabled, command not allowed, wrong order, bad command,
         invalid command, nested, no recipients, no sender specified, expected .. command, unbekannter befehl,
@@ -183,7 +192,7 @@ MAIL: tuple[Meaning, ...] = (
         bare lf, bare cr, bare line feed, bare carriage, bare newline, stray newline, rfc *822*, rfc 5322,
         rfc *5322*, rfc 822, rfc 2822, rfc compliant, rfc .. compl*, not .. compl* .. rfc, rfc violation,
         violates .. rfc, malformed, ill formed, header*, line too long, lines too long, line .. too long,
-        line length, missing .. header*, missing .. from, missing .. date, missing .. message id, message id,
+        line length, missing .. header*, multiple from, missing .. from, missing .. date, missing .. message id, message id,
         8bit, 8 bit, non ascii, nul character*, null character*, mime, multipart*, encoding, charset,
         character set, content type, message format, invalid format, not valid .. format, format error,
         empty message, no body, empty body, unparse*, parse error, can not parse, smtputf8, eai, body type,
@@ -191,7 +200,7 @@ MAIL: tuple[Meaning, ...] = (
         intestazion*, naglow*, заголов*, 信头, 邮件头, ヘッダ
         """,
         unless="""
-        {spam}, not accepted by policy, system, too large, {mailbox} .. {absent}, too many, relay, helo,
+        {spam}, not accepted by policy, polic* restriction*, system, too large, {mailbox} .. {absent}, too many, relay, helo,
         temporar*
         """,
         stages=CONTENT | SENDER | RECIPIENT,

@@ -91,7 +91,7 @@ STATE: tuple[Meaning, ...] = (
         requires authentication, authentication .. required, not accept .. connection*, connection refused,
         connection rejected, connection denied, host access, access .. from your, no access, no smtp service,
         does not accept mail, not welcome, smtp service .. not available to you, geographic, country, countries,
-        ipv6, not allowed to connect, connect* .. not allowed, connect* .. denied, not authorized to connect,
+        ipv6, connect* .. not allowed, connect* .. denied, not authorized to connect,
         {our_address} .. not authori*, whitelist*, allowlist*, white list*, access list, acl
         """,
         stages=OPENING | SENDER | MAILBOX,

@@ -13,7 +13,7 @@ TRUST: tuple[Meaning, ...] = (
         """
         {message} .. too large/big/long, {message} .. larger/bigger/greater than,
         {message} .. {exceeded} .. size, {message} size .. {exceeded}, {message} size .. {limit},
-        size .. {exceeded}, size limit*, {exceeded} .. size, maximum .. size, max .. size,
+        size .. {exceeded}, size limit*, mail size, {exceeded} .. size, maximum .. size, max .. size,
         size .. too large/big, size .. larger, too large, too big, oversize*,
         {message} .. {exceeded} .. maximum, size .. not accept*, recip size limit, size .. max*, mb limit,
         file size, {message} .. more than .. bytes/kb/mb, too heavy, zu gross, zu gro*, zu lang,
@@ -42,7 +42,7 @@ TRUST: tuple[Meaning, ...] = (
         recipient s black list, recipient s block list, user s black list, refused by .. recipient/user,
         {mailbox} .. not accept .. from .. sender,
         {mailbox} .. does not wish, you are not allowed to send .. {mailbox}, {mailbox} .. whitelist only,
-        sender .. black list* .. by user, on the recipient s, blocked sender*, recipient does not want,
+        sender .. black list* .. by user, on the recipient s, recipient does not want,
         user .. reject* .. you, sender is on user, sender .. blocked by, sender .. denied by .. user,
         vom empfanger .. blockiert/gesperrt/abgelehnt, bloque par le destinataire,
         bloqueado por el destinatario/usuario, bloqueado pelo destinatario/usuario, bloccato dal destinatario,
@@ -52,22 +52,45 @@ TRUST: tuple[Meaning, ...] = (
         stages=MAILBOX | SENDER,
     ),
     says(
+        "sender in bad syntax",
+        Reason.MALFORMED,
+        Scope.MESSAGE,
+        """
+        {sender} .. syntax, {sender} .. malformed, {sender} .. fully qualified, {sender} .. fqdn,
+        {sender} .. syntactically, {sender} .. ill formed, syntax .. {sender}, {sender} .. not a valid rfc
+        """,
+        unless="header*, helo, ehlo, no such, does not exist",
+    ),
+    says(
         "address in bad syntax",
         Reason.MALFORMED,
         None,
         """
-        {sender} .. syntax, {sender} .. malformed, {sender} .. fully qualified, {sender} .. fqdn,
-        {sender} .. syntactically, {sender} .. ill formed, syntax .. {sender}, syntax error .. {mailbox},
+        syntax error .. {mailbox},
         {mailbox} .. syntax, bad .. address syntax, bad address syntax, malformed address, malformed {mailbox},
         {mailbox} .. malformed, {mailbox} .. fully qualified, need fully qualified address, illegal character*,
         invalid character*, invalid address syntax, improperly formatted address, unbalanced, colon required,
-        invalid address, address .. not rfc, address too long, path too long, local part .. too long, localpart,
+        address .. not rfc, address too long, path too long, local part .. too long, localpart,
         address format, invalid format, bad address format, format error, not a valid rfc, unsafe address,
         {mailbox} .. contains invalid, syntaxfehler, erreur de syntaxe, error de sintaxis, erro de sintaxe,
         errore di sintassi, syntaxisfout, blad skladni, ошибка синтаксис*, синтаксическ*, 格式错误, 语法错误,
         地址格式, 書式, 構文
         """,
         unless="header*, rfc 5322 compliant, rfc compliant, helo, ehlo, command, no such, does not exist",
+    ),
+    says(
+        "address in bad syntax, by its code",
+        Reason.MALFORMED,
+        None,
+        "invalid address, bad address, invalid recipient address",
+        codes=("501", "553", "555"),
+        unless="no such, does not exist, unknown, {sender}, spam, from:",
+    ),
+    says(
+        "policy about our domain",
+        Reason.POLICY,
+        Scope.IDENTITY,
+        "polic* .. domain based",
     ),
     says(
         "sending domain does not resolve or is listed",
@@ -113,15 +136,21 @@ TRUST: tuple[Meaning, ...] = (
         {sender} .. mismatch, {sender} .. suspended, {sender} .. disabled, {sender} .. unverified,
         invalid/bad/illegal/unknown/unacceptable/wrong/blocked .. sender, invalid/bad .. return path,
         {blocked} .. sender, {blocked} .. {sender} address, reject* .. {sender}, from address .. {blocked},
-        empty sender, null sender, blank sender, bounce .. not accepted, envelope blocked, {sender} denied,
+        empty sender, null sender, blank sender, blank from, empty from, bounce .. not accepted, envelope blocked, {sender} denied,
         denies .. sender, does not accept bounces, no bounces, backscatter, {absent} .. {sender},
-        {disabled} .. {sender}, sender unknown, you are not allowed to use
+        {disabled} .. {sender}, sender unknown, you are not allowed to use, blocked senders
         """,
         unless="""
         {mailbox} address rejected .. user unknown, recipient address rejected, {sender} .. will be,
         {sender} s ip, {our_address}, spam, authenticat*, inform the sender, notify, virus, contact the sender,
-        policy, sender s ip
+        policy, sender s ip, multiple from
         """,
+    ),
+    says(
+        "not let in",
+        Reason.POLICY,
+        Scope.LANE,
+        "network not allowed, host not allowed, ip not allowed, not allowed to connect, permission* to submit",
     ),
     says(
         "where we are",
@@ -145,7 +174,7 @@ TRUST: tuple[Meaning, ...] = (
         banned, your network, {reputation} .. block*, spam source, spamtrap*, spam trap*, host .. {blocked},
         client .. {blocked}, blocked by .. black*, connection refused .. {reputation},
         connection rejected .. spam, on our block list, bad reputation, reputation, untrusted ip, not trusted,
-        blackholed, sperrliste, liste noire, lista negra, lista nera, zwarte lijst, czarn* list*,
+        blackholed, not accept* .. from this/your ip, not accept* .. from ip, sperrliste, liste noire, lista negra, lista nera, zwarte lijst, czarn* list*,
         czarnej liscie, черн* список, черн* списк*, черном списке, 黑名单, 信誉, 封禁, ブラックリスト,
         kara liste
         """,
@@ -153,7 +182,7 @@ TRUST: tuple[Meaning, ...] = (
         access denied, client host rejected access, policy, not authenticated, attachment*, url, urls,
         {mailbox} .. {blocked} .. inactiv*, {message} content, helo, relay*, mailbox/account .. blocked,
         mailbox is blocked, user .. blocked, unauthenticated, virus, restrictions, {message} is spam,
-        {message} .. classified, {spam} pattern*/content*/signature*, no such user, user unknown, {message} .. looks like, as spam, phish*, domain
+        {message} .. classified, {spam} pattern*/content*/signature*, banned content/word/words/file*, no such user, user unknown, {message} .. looks like, as spam, phish*, domain
         """,
     ),
     says(
@@ -166,7 +195,7 @@ TRUST: tuple[Meaning, ...] = (
         block list* .. ip, ip .. block* .. {spam}, {spam} .. from .. ip, access denied .. banned,
         banned sending ip, {our_address} .. {reputation}
         """,
-        unless="{message} is spam, url, urls, {spam} pattern*/content*/signature*",
+        unless="{message} is spam, url, urls, {spam} pattern*/content*/signature*, banned recipient*",
     ),
     says(
         "virus or attachment",
@@ -188,7 +217,7 @@ TRUST: tuple[Meaning, ...] = (
         {spam} score, spam filter*, spam assassin, spam check*, spam polic*, looks like spam, {spam},
         message filtered, content filter*, content reject*, content .. {blocked}, {message} content,
         content .. not accept*, content .. policy, content .. denied, content .. suspicious, suspicious,
-        objectionable, inappropriate, prohibited content, content scan*, banned word*, forbidden word*,
+        objectionable, inappropriate, prohibited content, content scan*, content restrict*, content examination, banned word*, forbidden word*,
         blocked by .. filter*, rejected by .. filter*, filtered, contains .. url*/link*/words/phrase,
         links .. within, url* .. {blocked}, antispam, bulk, security polic*, {message} .. score*, offensive,
         quarantine*, inhalt, contenu, contenido, conteudo, contenuto, inhoud, tresc, содержим*, содержан*, 内容,
