@@ -36,9 +36,18 @@ _UNITS = (
     ),
 )
 _UNIT = "|".join(f"(?P<unit{index}>{words})" for index, (_, words) in enumerate(_UNITS))
+# Counts that are written out; one is an article in most languages.
+_COUNTS = {
+    **dict.fromkeys(("half an", "half a"), 0.5),
+    **dict.fromkeys(("a", "an", "one", "einer", "une", "un", "una", "uma", "een", "один", "одну"), 1.0),
+    **{"two": 2.0, "three": 3.0, "four": 4.0, "five": 5.0, "ten": 10.0, "fifteen": 15.0, "twenty": 20.0},
+    **{"thirty": 30.0, "sixty": 60.0, "zwei": 2.0, "deux": 2.0, "dos": 2.0, "due": 2.0, "cinq": 5.0, "cinco": 5.0},
+}
+_COUNT = "|".join(sorted(_COUNTS, key=len, reverse=True))
 _LENGTH = re.compile(
     r"(?<![\d.:])(?:(?P<clock>\d{1,3}:\d{2}:\d{2})(?![\d:])"
-    rf"|(?P<number>\d{{1,7}}(?:[.,]\d{{1,3}})?)[\s-]?(?:{_UNIT})(?!(?![\u2e80-\u9fff])[^\W\d_]|\d))",
+    rf"|(?:(?P<number>\d{{1,7}}(?:[.,]\d{{1,3}})?)[\s-]?|\b(?P<count>{_COUNT})[\s'’])"
+    rf"(?:{_UNIT})(?!(?![\u2e80-\u9fff])[^\W\d_]|\d))",
     re.IGNORECASE,
 )
 _ASKING = re.compile(
@@ -117,7 +126,8 @@ def _seconds(match: re.Match[str]) -> float:
         hours, minutes, seconds = map(int, match["clock"].split(":"))
         return float(hours * 3600 + minutes * 60 + seconds)
     each = next(each for index, (each, _) in enumerate(_UNITS) if match[f"unit{index}"] is not None)
-    return float(match["number"].replace(",", ".")) * each
+    count = _COUNTS[match["count"].lower()] if match["count"] else float(match["number"].replace(",", "."))
+    return count * each
 
 
 def _until(words: str, now_s: float) -> float | None:

@@ -38,7 +38,7 @@ CAUSES: tuple[Meaning, ...] = (
         huiminddan, huimingdan, first time .. sender/triplet/contact/see/saw/seen, first contact,
         unknown triplet, new triplet, not seen .. before, initial connection attempt, delayed .. first,
         sender not yet known, tarpit*, temporarily delayed .. unknown sender, early retry, retry too early,
-        you retried too soon, nolist*
+        you retried too soon, nolist*, not yet authorized, not yet authorised
         """,
         unless="greylisting is not",
     ),
@@ -75,7 +75,7 @@ CAUSES: tuple[Meaning, ...] = (
         unsolicited .. url domain*, unsolicited .. from domain, domain frequency, domain .. frequency limited,
         {our_domain} .. rate limit*, {our_domain} .. {too_fast}, {our_domain} .. {too_many},
         too many/much/to many .. {message} .. {our_domain}, {too_fast} .. {our_domain},
-        {too_many} .. from domain, {too_many} .. from this domain, per sender, per sending domain, per from
+        {too_many} .. from domain, {too_many} .. from this domain, domain ~ .. {exceeded}, domain ~ .. {too_many}, per sender, per sending domain, per from
         """,
         unless="""
         not aligned, reputation, invalid, because of spf, fail*, not pass*, fails, not authenticated,
@@ -97,7 +97,7 @@ CAUSES: tuple[Meaning, ...] = (
         not authorised to send .. domain, not an authorized sender, not allowed to send .. on behalf,
         gefalscht*, usurp*, falsificad*, contraffatt*, подмен* отправител*, 伪造, なりすまし
         """,
-        unless="smtp authentication, dmarc reputation, client not authenticated, client was not authenticated",
+        unless="smtp authentication, dmarc reputation, client not authenticated, client was not authenticated, host impersonat*, duplicate header*",
     ),
     says(
         "name of our address",
@@ -112,7 +112,7 @@ CAUSES: tuple[Meaning, ...] = (
         not resolve your, no host name for, host name lookup fail*, host name verification fail*,
         host name mismatch, client host name, your host name, generic host name, generic rdns,
         dns name for your, host name .. your ip, ip .. not resolve, ip .. no host name, ip .. has no dns name,
-        ip .. no valid host name, unresolvable ip, keine reverse, rueckwaerts*, ruckwarts*, dns inverse,
+        ip .. no valid host name, unresolvable ip, unverifyable/unverifiable sending, keine reverse, rueckwaerts*, ruckwarts*, dns inverse,
         resolution inverse, enregistrement inverse, dns inverso, dns inversa, resolucion inversa, dns reverso,
         reverso, registro inverso, risoluzione inversa, inverso, odwrotn*, revers* dns, обратн* dns,
         обратн* зон*, обратн* запис*, обратного, 反向解析, 反向域名, 逆引き, reverzni, ters dns
@@ -130,7 +130,7 @@ CAUSES: tuple[Meaning, ...] = (
         syntactic* .. helo/ehlo, need fully qualified host name, invalid argument .. helo/ehlo,
         helo/ehlo requires domain, helo/ehlo requires
         """,
-        unless="helo/ehlo first, {sender} address",
+        unless="helo/ehlo first, {sender} address, sender verify",
     ),
     says(
         "name that we greet with",
@@ -143,9 +143,16 @@ CAUSES: tuple[Meaning, ...] = (
         helo/ehlo .. do not, helo/ehlo .. not a, helo/ehlo .. must, helo/ehlo .. should,
         helo/ehlo .. fully qualified, helo/ehlo .. need fully, invalid/bad/fake/forged/illegal/wrong helo/ehlo,
         invalid/bad/fake/forged/illegal/wrong .. helo/ehlo, need fully qualified host name, helo/ehlo host name,
-        helo/ehlo name, helo as, no valid helo, helo command rejected
+        helo/ehlo name, helo as, no valid helo, host impersonat*, helo command rejected
         """,
-        unless="helo/ehlo first, polite, syntax helo, {sender} address",
+        unless="helo/ehlo first, polite, syntax helo, {sender} address, sender verify",
+    ),
+    says(
+        "a sender that could not be verified",
+        Reason.SENDER_REJECTED,
+        Scope.MESSAGE,
+        "{sender} .. unverified address, {sender} .. unverifiable address, sender verify, sender verification",
+        unless="{sender} .. domain, spf",
     ),
     says(
         "a mailbox that could not be verified",
@@ -178,7 +185,7 @@ CAUSES: tuple[Meaning, ...] = (
         Scope.SESSION,
         """
         command timeout, timeout exceeded, timed out, connection expired, session expired, time out, timeout,
-        idle too long, idle for too long, idle, inactivity, took too long, session too long, session time limit,
+        connection time, connected too long, open for too long, idle too long, idle for too long, idle, inactivity, took too long, session too long, session time limit,
         waited too long, no activity, zeituberschreitung, delai depasse, tiempo agotado, timeout waiting,
         тайм аут, таймаут*, 超时, タイムアウト
         """,

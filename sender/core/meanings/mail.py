@@ -40,7 +40,10 @@ MAIL: tuple[Meaning, ...] = (
         inoltro, doorsturen, przekazywan*, przesylan* .. zabronion*, релей*, ретрансляци*, пересылк*, 中继,
         转发, リレー, 中継, yonlendirme, zhongji
         """,
-        unless="relay limit*, relaying temporarily, account is not, {mailbox} full",
+        unless="""
+        relay limit*, relaying temporarily, account is not, {mailbox} full, user unknown, relay recipient table,
+        mailbox unavailable
+        """,
     ),
     says(
         "mailbox full",
@@ -123,7 +126,7 @@ MAIL: tuple[Meaning, ...] = (
         mailbox name not allowed, kullanici .. yok
         """,
         unless="""
-        {sender}, policy, relay, block rcpt, rcpt block, syntax, too many, over quota, {our_address}, {spam},
+        {sender}, policy, block rcpt, rcpt block, syntax, too many, over quota, {our_address}, {spam},
         restricted, not authorized, not permitted, prohibited, will not receive, temporar*, access denied
         """,
         stages=MAILBOX,
@@ -182,7 +185,7 @@ MAIL: tuple[Meaning, ...] = (
         commande inconnue, comando desconocido, comando non riconosciuto, nieznane polecenie,
         неизвестная команда, 命令
         """,
-        unless="too many, policy, rejected, helo rejected",
+        unless="too many, policy, rejected, helo rejected, {exceeded}",
     ),
     says(
         "content out of form",

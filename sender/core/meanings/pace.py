@@ -35,7 +35,7 @@ PACE: tuple[Meaning, ...] = (
         {too_many} .. error*/invalid/unknown/bad/failed/failures/failure/unrecogni*,
         {too_many} .. syntax/wrong/unsuccessful/nonexist*/junk/illegal/rejected/protocol,
         {too_many} .. bounces/bounce/unauthenticated/nondelivery/incorrect/undefined,
-        {too_many} .. non existent, {too_many} commands, {too_many} .. smtp commands,
+        {too_many} .. non existent, {too_many} commands, {too_many} .. smtp commands, {exceeded} .. bad/invalid/unknown .. command*,
         {too_many} .. noop/rset/vrfy, max* .. errors, error* .. {limit}, error* .. {exceeded},
         invalid/unknown/bad recipients .. {limit}, errors .. threshold,
         zu viele .. fehler*/ungultig*/unbekannt*, trop .. erreurs/invalides/inconnus,
@@ -239,7 +239,7 @@ PACE: tuple[Meaning, ...] = (
         Reason.MESSAGE_RATE,
         Scope.LANE,
         """
-        {message} .. allowed .. {a_time}, {too_many} .. {recipients} .. from, rate limit*,
+        {message} .. allowed .. {a_time}, exceed* * recipients/messages/mails in, {too_many} .. {recipients} .. from, rate limit*,
         {too_fast} .. {limit}, {too_fast} .. {exceeded}, {too_many} .. {message}, {too_many} .. {a_time},
         {message} .. {a_time} .. {exceeded}, {exceeded} .. {message} .. {a_time},
         {message} .. {exceeded} .. {a_time}, {limit} .. {message} .. {a_time}, {message} .. {limit} .. {a_time},
@@ -259,7 +259,7 @@ PACE: tuple[Meaning, ...] = (
         """,
         unless="""
         size, large, larger, big, {full}, attachment*, mime, parts, disk, storage, header*, lines, characters,
-        reputation, recipients specified
+        reputation, recipients specified, mail data
         """,
     ),
 )

@@ -153,7 +153,7 @@ STATE: tuple[Meaning, ...] = (
         local .. problem, local .. failure, local error, error in processing, local configuration,
         configuration .. error, configuration .. problem, misconfigur*, server configuration, lookup .. fail*,
         lookup .. error, temporary lookup, dns .. error/fail*/problem/timeout/temporar*, dns temporar*,
-        database, db error, sql, ldap, backend, back end, upstream, queue file, write error, read error,
+        database, db error, sql, ldap, backend, back end, upstream, queue file, write error, read error, unable to read, can not read, could not read,
         i/o error, disk error, unable to open, unable to create, unable to write, can not open, can not create,
         can not write, could not open, could not create, could not write, could not connect, can not connect,
         unable to connect, connection to .. fail*, connection refused by, no connection, next hop, nexthop,

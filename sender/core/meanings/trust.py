@@ -12,7 +12,7 @@ TRUST: tuple[Meaning, ...] = (
         Scope.MESSAGE,
         """
         {message} .. too large/big/long, {message} .. larger/bigger/greater than,
-        {message} .. {exceeded} .. size, {message} size .. {exceeded}, {message} size .. {limit},
+        {message} .. {exceeded} .. size, {message} length, too much data, mail data, {message} size .. {exceeded}, {message} size .. {limit},
         size .. {exceeded}, size limit*, mail size, {exceeded} .. size, maximum .. size, max .. size,
         size .. too large/big, size .. larger, too large, too big, oversize*,
         {message} .. {exceeded} .. maximum, size .. not accept*, recip size limit, size .. max*, mb limit,
@@ -118,7 +118,7 @@ TRUST: tuple[Meaning, ...] = (
         Scope.IDENTITY,
         """
         domain .. {absent}, domain .. not resolv*, unresolvable .. domain, can not resolve .. domain,
-        no mx .. domain, domain .. no mx, domain .. not found, domain* .. {absent}, dns mx, mx .. record*,
+        no mx .. domain, no mx .. from, ~ {absent}, domain .. no mx, domain .. not found, domain* .. {absent}, dns mx, mx .. record*,
         resource record*, domin* .. {absent}, dns .. domain .. fail*, host not found, does not resolve,
         invalid domain, bad domain
         """,
@@ -137,7 +137,7 @@ TRUST: tuple[Meaning, ...] = (
         invalid/bad/illegal/unknown/unacceptable/wrong/blocked .. sender, invalid/bad .. return path,
         {blocked} .. sender, {blocked} .. {sender} address, reject* .. {sender}, from address .. {blocked},
         empty sender, null sender, blank sender, blank from, empty from, bounce .. not accepted, envelope blocked, {sender} denied,
-        denies .. sender, does not accept bounces, no bounces, backscatter, {absent} .. {sender},
+        denies .. sender, does not accept bounces, no bounces, backscatter, badmailfrom, bad mail from, address is not verified, {absent} .. {sender},
         {disabled} .. {sender}, sender unknown, you are not allowed to use, blocked senders
         """,
         unless="""
@@ -150,7 +150,10 @@ TRUST: tuple[Meaning, ...] = (
         "not let in",
         Reason.POLICY,
         Scope.LANE,
-        "network not allowed, host not allowed, ip not allowed, not allowed to connect, permission* to submit",
+        """
+        network not allowed, host not allowed, ip not allowed, not allowed to connect, permission* to submit,
+        issue an auth, client not authenticated, client was not authenticated
+        """,
     ),
     says(
         "where we are",
@@ -171,8 +174,8 @@ TRUST: tuple[Meaning, ...] = (
         {our_address} .. source, unusual rate, unusual amount, ip .. {reputation}, black ip, bad ip, ip black,
         {blocked} .. using, block* using, listed at/by/in/on, found in .. black list*, black list*, block list*,
         blocklisted, blocked for .. spam/abuse, block for .. spam/abuse, block* due to spam, blocked .. abuse,
-        banned, your network, {reputation} .. block*, spam source, spamtrap*, spam trap*, host .. {blocked},
-        client .. {blocked}, blocked by .. black*, connection refused .. {reputation},
+        banned by/ip/for, been banned, are banned, is banned, your network, {reputation} .. block*, spam source, spamtrap*, spam trap*, host .. {blocked},
+        client .. {blocked}, blocked by .. black*, blocked by ~, connection refused .. {reputation},
         connection rejected .. spam, on our block list, bad reputation, reputation, untrusted ip, not trusted,
         blackholed, not accept* .. from this/your ip, not accept* .. from ip, sperrliste, liste noire, lista negra, lista nera, zwarte lijst, czarn* list*,
         czarnej liscie, черн* список, черн* списк*, черном списке, 黑名单, 信誉, 封禁, ブラックリスト,
@@ -203,10 +206,13 @@ TRUST: tuple[Meaning, ...] = (
         Scope.MESSAGE,
         """
         {virus}, attachment*, attach, file type, file name extension, executable*, banned file*, banned content,
-        dangerous content, file extension, zip, macro, piece jointe, pieces jointes, archivo adjunto, adjunto*,
+        dangerous content, file extension, banned, zip, macro, piece jointe, pieces jointes, archivo adjunto, adjunto*,
         anexo*, allegat*, bijlage*, zalacznik*, anhang, anhange, dateianhang, вложен*, 附件, 添付, priloh*
         """,
-        unless="{message} .. too large, phishing prevention",
+        unless="""
+        {message} .. too large, phishing prevention, scanners failed, scanner* .. fail*, scan .. fail*, scan error,
+        error in processing, unable to scan, could not be scanned, banned recipient*
+        """,
     ),
     says(
         "spam",
