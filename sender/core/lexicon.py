@@ -57,7 +57,7 @@ LEXICON = {
         送信元ドメイン, from header domain
         """,
     "sender": """
-        sender, sender s, sender address, mail from, from address, return path, envelope sender, envelope from,
+        sender, sender s, sender address, mail from, from address, your email address, return path, envelope sender, envelope from,
         reverse path, originator, sending address, sender email, sender mail, absender*, expediteur*, emetteur*,
         remitente*, remetente*, mittente*, afzender*, nadawc*, отправител*, 发件人, 发信人, 寄件人, 送信者,
         差出人, odesilatel*, avsandar*, gonderen, gonderici, fajianren
@@ -77,7 +77,7 @@ LEXICON = {
         for mange, cok fazla
         """,
     "one_session": """
-        per connection/session, in/on/for/within this/one/a/single/same/current/the connection/session,
+        per connection/session, in/on/over/for/within/during this/one/a/single/same/current/the connection/session,
         this session, each session, session limit, in one connection, from one session,
         per smtp session/connection, pro verbindung/sitzung,
         in/dieser/je einer/dieser/verbindung verbindung/sitzung, dans une/cette connexion/session,
@@ -160,7 +160,7 @@ LEXICON = {
         quota violation, quota violated, quota reached, quota is reached, insufficient storage,
         insufficient space, insufficient disk, insufficient quota, no space, no storage, not enough space,
         not enough storage, not enough quota, no room, lack of space, too full, limit of space, above quota,
-        beyond quota, past quota, quota limit, disk quota, bloated, crammed, space left, voll, uberfullt,
+        beyond quota, past quota, quota limit, disk quota, bloated, crammed, space left, used up, voll, uberfullt,
         ueberfuellt, ubergelaufen, speicherplatz, kontingent uberschritten, quota uberschritten, pleine, plein,
         saturee, saturé, remplie, quota depasse*, depasse* quota, depasse* son quota, espace insuffisant,
         plus d espace, llen*, cuota excedid*, excedid* cuota, excedio su cuota, excedido su cuota,
@@ -174,7 +174,7 @@ LEXICON = {
         dolu, kotasi, fullt, megtelt
         """,
     "disabled": """
-        disabled, inactive, inactivity, suspended, suspension, deactivated, locked, not active, not activated,
+        disabled, inactive, inactivity, suspended, suspend, archive*, no longer accepts, suspension, deactivated, locked, not active, not activated,
         closed, frozen, expired, on hold, terminated, dormant, archived, no longer active, no longer in use,
         not in use, not currently accepting, discontinued, turned off, blocked, deprecated, retired, cancelled,
         canceled, not accepting, not accept mail, not accept messages, not accept email, not accept any,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sender.core.meanings.meaning import MAILBOX, Meaning, says
+from sender.core.meanings.meaning import CONTENT, MAILBOX, Meaning, says
 from sender.core.outcome import Reason, Scope
 
 CAUSES: tuple[Meaning, ...] = (
@@ -66,6 +66,17 @@ CAUSES: tuple[Meaning, ...] = (
         "antispoof* .. polic*, spoof* polic*, polic* .. antispoof*",
     ),
     says(
+        "judged to be spam",
+        Reason.CONTENT,
+        Scope.MESSAGE,
+        """
+        as spam, as junk, as bulk, as a bulk, as unsolicited, being spam, to be spam, probability .. spam, spam probability,
+        too much spam, likely spam, is spam, spam score, spam like
+        """,
+        stages=CONTENT,
+        unless="from {our_address}, {dns_block_list}, {our_address} .. {reputation}",
+    ),
+    says(
         "rate of a sending domain",
         Reason.IDENTITY_RATE,
         Scope.IDENTITY,
@@ -92,7 +103,7 @@ CAUSES: tuple[Meaning, ...] = (
         {message} .. not authenticated, not authenticated .. {message}, {message} .. fail* .. authentication,
         email authentication, sender authentication, domain authentication, authentication checks,
         authentication results, not aligned, alignment, spoof*, antispoof*, impersonat*, forged sender,
-        forged .. from, forged {message}, faked sender, sender id fail*, sender id .. not, not designated,
+        forged .. from, domain .. mismatch* .. ip, invalid ip for, forged {message}, faked sender, sender id fail*, sender id .. not, not designated,
         not a permitted sender, not permitted sender, not authorized to send .. from/for/on behalf .. domain,
         not authorised to send .. domain, not an authorized sender, not allowed to send .. on behalf,
         gefalscht*, usurp*, falsificad*, contraffatt*, подмен* отправител*, 伪造, なりすまし
@@ -112,12 +123,12 @@ CAUSES: tuple[Meaning, ...] = (
         not resolve your, no host name for, host name lookup fail*, host name verification fail*,
         host name mismatch, client host name, your host name, generic host name, generic rdns,
         dns name for your, host name .. your ip, ip .. not resolve, ip .. no host name, ip .. has no dns name,
-        ip .. no valid host name, unresolvable ip, unverifyable/unverifiable sending, keine reverse, rueckwaerts*, ruckwarts*, dns inverse,
+        ip .. no valid host name, unresolvable ip, unresolvable relay, ip name lookup, forward dns, unverifyable/unverifiable sending, keine reverse, rueckwaerts*, ruckwarts*, dns inverse,
         resolution inverse, enregistrement inverse, dns inverso, dns inversa, resolucion inversa, dns reverso,
         reverso, registro inverso, risoluzione inversa, inverso, odwrotn*, revers* dns, обратн* dns,
         обратн* зон*, обратн* запис*, обратного, 反向解析, 反向域名, 逆引き, reverzni, ters dns
         """,
-        unless="helo first",
+        unless="helo first, relaying denied",
     ),
     says(
         "greeting in bad syntax",

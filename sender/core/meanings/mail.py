@@ -46,11 +46,19 @@ MAIL: tuple[Meaning, ...] = (
         """,
     ),
     says(
+        "a domain that is not let through",
+        Reason.RELAY_DENIED,
+        Scope.RECIPIENT,
+        "domain not allowed/accepted/permitted, domain is not allowed/accepted/permitted",
+        unless="{sender}, policy",
+        stages=RECIPIENT,
+    ),
+    says(
         "mailbox full",
         Reason.MAILBOX_FULL,
         Scope.RECIPIENT,
         """
-        {mailbox} <> {full}, quota, over quota, overquota, disk full .. user,
+        {mailbox} <> {full}, quota, over quota, overquota, disk full .. user, too many messages on/in the server/mailbox,
         {mailbox} .. {limit} .. {exceeded}, storage .. mailbox, mailbox size, mailbox .. too large,
         {message} .. exceed* .. quota, {exceeded} .. storage, storage .. {exceeded}, mailbox .. {limit}
         """,
@@ -88,6 +96,17 @@ MAIL: tuple[Meaning, ...] = (
         stages=MAILBOX,
     ),
     says(
+        "mailbox disabled, in short",
+        Reason.MAILBOX_DISABLED,
+        Scope.RECIPIENT,
+        "suspended, deactivated, inactive, locked, archive*, no longer accepts, disabled, frozen",
+        unless="""
+        {sender}, {our_address}, service, command, vrfy, relay, server, {domain} .. {disabled}, policy, unknown, {absent}
+        """,
+        codes=("5",),
+        stages=RECIPIENT,
+    ),
+    says(
         "a domain without mail",
         Reason.DOMAIN_UNKNOWN,
         Scope.RECIPIENT,
@@ -99,7 +118,7 @@ MAIL: tuple[Meaning, ...] = (
         no route to .. domain, domain .. not configured, domain .. not set up, misconfigured .. domain,
         unrouteable domain, domain .. not active, recipient domain, bad destination system,
         bad destination host, name or service not known, nxdomain, domain lookup, {domain} .. not accept mail,
-        domain .. moved
+        domain .. moved, domain .. not reachable, domain must exist, host unreachable, host .. not reachable
         """,
         unless="""
         {sender}, {mailbox} or domain, {mailbox} .. at this domain, user .. in .. domain, {mailbox} unknown, user unknown,
@@ -135,7 +154,7 @@ MAIL: tuple[Meaning, ...] = (
         "mailbox rejected",
         Reason.MAILBOX_UNKNOWN,
         Scope.RECIPIENT,
-        "recipient rejected, recipient address rejected, {mailbox} .. not accepted, {mailbox} .. refused",
+        "recipient rejected, rejected recipient*, recipient address rejected, {mailbox} .. not accepted, {mailbox} .. refused",
         unless="""
         {sender}, policy, relay, block*, status7*, syntax, too many, access denied, {our_address}, {spam}, temporar*
         """,

@@ -96,7 +96,7 @@ PACE: tuple[Meaning, ...] = (
         收件人 .. 过多, 收件人 .. 频率, 收件人 .. 超过, 该用户 .. 频率
         """,
         unless="""
-        {mailbox} .. {full}, too many recipients, {too_many} recipients, {sender} ip, recipients,
+        {mailbox} .. {full}, {message} on the server, {message} in .. mailbox, too many recipients, {too_many} recipients, {sender} ip, recipients,
         {recipients} .. {a_time}, {our_address} .. {too_many}, account .. sent
         """,
         stages=MAILBOX | SENDER,
@@ -239,7 +239,7 @@ PACE: tuple[Meaning, ...] = (
         Reason.MESSAGE_RATE,
         Scope.LANE,
         """
-        {message} .. allowed .. {a_time}, exceed* * recipients/messages/mails in, {too_many} .. {recipients} .. from, rate limit*,
+        {message} .. allowed .. {a_time}, exceed* * recipients/messages/mails in, allowed number .. {a_time}, slower, volume .. {our_address}, volume .. higher, {too_many} .. {recipients} .. from, rate limit*,
         {too_fast} .. {limit}, {too_fast} .. {exceeded}, {too_many} .. {message}, {too_many} .. {a_time},
         {message} .. {a_time} .. {exceeded}, {exceeded} .. {message} .. {a_time},
         {message} .. {exceeded} .. {a_time}, {limit} .. {message} .. {a_time}, {message} .. {limit} .. {a_time},

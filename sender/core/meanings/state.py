@@ -58,7 +58,7 @@ STATE: tuple[Meaning, ...] = (
         system load, heavy load, heavily loaded, under load, out of resources, no resources,
         resources .. unavailable/exhausted/exceeded, insufficient .. resources, insufficient .. system,
         insufficient .. memory, system resources, queue quota, system storage, insufficient .. storage,
-        storage .. shortage, space shortage, not enough .. disk, disk full, disk is full, no space left,
+        storage .. shortage, space shortage, not enough .. disk, disk full, disk is full, system full, system is full, no space left,
         no space, low on disk, low on space, disk space, free space, out of memory, memory, too many open files,
         file table, fork, process*, no .. workers, capacity, queue full, queue is full, queue .. too long,
         spool full, too much work, backlog, congest*, saturat*, service unavailable,

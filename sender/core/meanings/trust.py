@@ -14,7 +14,7 @@ TRUST: tuple[Meaning, ...] = (
         {message} .. too large/big/long, {message} .. larger/bigger/greater than,
         {message} .. {exceeded} .. size, {message} length, too much data, mail data, {message} size .. {exceeded}, {message} size .. {limit},
         size .. {exceeded}, size limit*, mail size, {exceeded} .. size, maximum .. size, max .. size,
-        size .. too large/big, size .. larger, too large, too big, oversize*,
+        size .. too large/big, size .. larger, too large, too big, oversize*, taille limite,
         {message} .. {exceeded} .. maximum, size .. not accept*, recip size limit, size .. max*, mb limit,
         file size, {message} .. more than .. bytes/kb/mb, too heavy, zu gross, zu gro*, zu lang,
         grosse .. {exceeded}, trop volumineu*, trop gros*, trop grand*, taille .. {exceeded}, taille max*,
@@ -28,7 +28,7 @@ TRUST: tuple[Meaning, ...] = (
         unless="""
         line too long, line .. too long, header .. too long, address too long, too long .. address, local part,
         path too long, command line, header* .. too large, {mailbox} .. full, mailbox size, recipients,
-        {mailbox} .. size .. {full}
+        {mailbox} .. size .. {full}, complexity
         """,
     ),
     says(
@@ -36,7 +36,7 @@ TRUST: tuple[Meaning, ...] = (
         Reason.SENDER_REJECTED,
         Scope.RECIPIENT,
         """
-        blocked by .. recipient/user/addressee, {mailbox} .. does not accept/want .. from you, recipient .. has blocked, user .. has blocked,
+        blocked by .. recipient/user/addressee, {mailbox} .. does not accept/want .. from you, recipient .. has blocked, user .. has blocked, {mailbox} refuses, {mailbox} .. refuses to,
         recipient .. block* .. you, by user s, {mailbox} .. personal .. {blocked},
         {mailbox} .. {blocked} .. your address, envelope blocked .. user, personal black list,
         recipient s black list, recipient s block list, user s black list, refused by .. recipient/user,
@@ -69,7 +69,7 @@ TRUST: tuple[Meaning, ...] = (
         syntax error .. {mailbox},
         {mailbox} .. syntax, bad .. address syntax, bad address syntax, malformed address, malformed {mailbox},
         {mailbox} .. malformed, {mailbox} .. fully qualified, need fully qualified address, illegal character*,
-        invalid character*, invalid address syntax, improperly formatted address, unbalanced, colon required,
+        invalid character*, invalid address syntax, improperly formatted address, fully qualified email address, unbalanced, colon required,
         address .. not rfc, address too long, path too long, local part .. too long, localpart,
         address format, invalid format, bad address format, format error, not a valid rfc, unsafe address,
         {mailbox} .. contains invalid, syntaxfehler, erreur de syntaxe, error de sintaxis, erro de sintaxe,
@@ -102,7 +102,7 @@ TRUST: tuple[Meaning, ...] = (
         {our_domain} .. no mx, {our_domain} .. no valid mx, {our_domain} .. {blocked}, {our_domain} .. no a,
         {our_domain} .. dns, {sender} .. {blocked} .. domain not found, {sender} .. no mx,
         {sender} .. unresolvable, {sender} .. can not be resolved, {sender} .. no dns, {sender} .. dns,
-        {sender} .. null mx, {sender} .. unrout*ble, {sender} .. unroutable, {sender} .. host not found,
+        {sender} .. null mx, {sender} .. tld, {sender} .. unrout*ble, {sender} .. unroutable, {sender} .. host not found,
         {sender} .. bad dns, {sender} .. unresolv*, return mx, {sender} domain, unrouteable sender,
         bad return path domain, unresolvable .. {sender}, {sender} .. 域名 .. 不存在, {sender} .. домен*,
         домен* .. {sender}, domain* .. {sender} .. {absent}, {sender} .. existe .. domin*,
@@ -136,7 +136,7 @@ TRUST: tuple[Meaning, ...] = (
         {sender} .. mismatch, {sender} .. suspended, {sender} .. disabled, {sender} .. unverified,
         invalid/bad/illegal/unknown/unacceptable/wrong/blocked .. sender, invalid/bad .. return path,
         {blocked} .. sender, {blocked} .. {sender} address, reject* .. {sender}, from address .. {blocked},
-        empty sender, null sender, blank sender, blank from, empty from, bounce .. not accepted, envelope blocked, {sender} denied,
+        empty sender, null sender, returned mail, bogus, batv, sender filter config, blank sender, blank from, empty from, bounce .. not accepted, envelope blocked, {sender} denied,
         denies .. sender, does not accept bounces, no bounces, backscatter, badmailfrom, bad mail from, address is not verified, {absent} .. {sender},
         {disabled} .. {sender}, sender unknown, you are not allowed to use, blocked senders
         """,
@@ -221,7 +221,7 @@ TRUST: tuple[Meaning, ...] = (
         """
         {message} .. {spam}, {spam} .. {message}, {spam} .. reject*, {spam} .. detect*, {spam} .. content,
         {spam} score, spam filter*, spam assassin, spam check*, spam polic*, looks like spam, {spam},
-        message filtered, content filter*, content reject*, content .. {blocked}, {message} content,
+        message filtered, content filter*, content reject*, unacceptable content, recurrent pattern, spamprofiler, content .. {blocked}, {message} content,
         content .. not accept*, content .. policy, content .. denied, content .. suspicious, suspicious,
         objectionable, inappropriate, prohibited content, content scan*, content restrict*, content examination, banned word*, forbidden word*,
         blocked by .. filter*, rejected by .. filter*, filtered, contains .. url*/link*/words/phrase,
