@@ -36,12 +36,19 @@ _UNITS = (
     ),
 )
 _UNIT = "|".join(f"(?P<unit{index}>{words})" for index, (_, words) in enumerate(_UNITS))
-# Counts that are written out; one is an article in most languages.
+# Counts that are written out; "one" is an article in most languages.
+_ONE = ("a", "an", "one", "einer", "une", "un", "una", "uma", "een", "один", "одну")
 _COUNTS = {
     **dict.fromkeys(("half an", "half a"), 0.5),
-    **dict.fromkeys(("a", "an", "one", "einer", "une", "un", "una", "uma", "een", "один", "одну"), 1.0),
-    **{"two": 2.0, "three": 3.0, "four": 4.0, "five": 5.0, "ten": 10.0, "fifteen": 15.0, "twenty": 20.0},
-    **{"thirty": 30.0, "sixty": 60.0, "zwei": 2.0, "deux": 2.0, "dos": 2.0, "due": 2.0, "cinq": 5.0, "cinco": 5.0},
+    **dict.fromkeys(_ONE, 1.0),
+    **dict.fromkeys(("two", "zwei", "deux", "dos", "due"), 2.0),
+    **dict.fromkeys(("three", "drei", "trois", "tres", "tre"), 3.0),
+    **dict.fromkeys(("five", "fünf", "cinq", "cinco", "cinque"), 5.0),
+    **dict.fromkeys(("ten", "zehn", "dix", "diez", "dez", "dieci"), 10.0),
+    "fifteen": 15.0,
+    "twenty": 20.0,
+    "thirty": 30.0,
+    "sixty": 60.0,
 }
 _COUNT = "|".join(sorted(_COUNTS, key=len, reverse=True))
 _LENGTH = re.compile(
@@ -61,7 +68,7 @@ _ASKING = re.compile(
     re.IGNORECASE,
 )
 _LATER = re.compile(
-    r"[^.\d]{0,12}(?:\b(?:delay|remaining|left|later|to go|sp[aä]ter|plus tard|m[aá]s tarde|"
+    r"[^.\d]{0,12}(?:\b(?:delay|remaining|left|later|to go|sp[aä]ter|erneut|wieder|opnieuw|plus tard|m[aá]s tarde|"
     r"mais tarde|pi[uù] tardi|sonra|позже)\b"
     r"|后|後|以后|之后)",
     re.IGNORECASE,

@@ -11,18 +11,17 @@ CAUSES: tuple[Meaning, ...] = (
         Reason.TLS_REQUIRED,
         Scope.LANE,
         """
-        must issue a tls, tls .. first,
-        must/requires/require/required/need/needs .. tls/ssl/encryption/encrypted,
-        tls/ssl/encryption .. required/mandatory/necessary/needed/enforced/requires, over .. tls,
-        without tls/encryption/ssl, must use tls/encryption, please use tls/encryption, use tls, unencrypted,
-        insecure connection*, not encrypted, plain text .. not, not .. plain text, not secure*,
+        must issue a tls, tls .. first, must/requires/require/required/need/needs .. tls/ssl/encryption/encrypted,
+        tls 1 .. not supported, tls/ssl/encryption .. required/mandatory/necessary/needed/enforced/requires,
+        over .. tls, without tls/encryption/ssl, must use tls/encryption, please use tls/encryption, use tls,
+        unencrypted, insecure connection*, not encrypted, plain text .. not, not .. plain text, not secure*,
         tls .. erforderlich/notwendig/erzwungen/benotigt, verschlusselung*, verschluesselung*, unverschlusselt*,
         tls/chiffrement .. requis*/obligatoire/necessaire, non chiffre*,
         tls/cifrado .. requerid*/obligatori*/necesari*, requiere tls/cifrado, se requiere .. tls/cifrado,
         sin cifrar, exige tls,
         tls .. obrigatorio/necessario/richiesto/obbligatorio/vereist/verplicht/wymagan*/нужен/требуется/обязател*,
-        richiede .. tls, wymaga* .. tls/szyfrowan*, szyfrowan*, требует* .. tls/шифрован*, 需要 .. tls,
-        必须 .. tls, 加密连接, tls .. 必須
+        richiede .. tls, wymaga* .. tls/szyfrowan*, szyfrowan*, требует* .. tls/шифрован*, 需要 .. tls, 必须 .. tls,
+        加密连接, tls .. 必須
         """,
         unless="local problem, temporary reason, handshake, certificate",
     ),
@@ -70,8 +69,8 @@ CAUSES: tuple[Meaning, ...] = (
         Reason.CONTENT,
         Scope.MESSAGE,
         """
-        as spam, as junk, as bulk, as a bulk, as unsolicited, being spam, to be spam, probability .. spam, spam probability,
-        too much spam, likely spam, is spam, spam score, spam like
+        as spam, as junk, as bulk, as a bulk, as unsolicited, being spam, to be spam, probability .. spam,
+        spam probability, too much spam, likely spam, is spam, spam score, spam like
         """,
         stages=CONTENT,
         unless="from {our_address}, {dns_block_list}, {our_address} .. {reputation}",
@@ -85,8 +84,9 @@ CAUSES: tuple[Meaning, ...] = (
         too many/much/to many .. url domain*, rate .. url domain*, unsolicited .. dkim domain/spf domain,
         unsolicited .. url domain*, unsolicited .. from domain, domain frequency, domain .. frequency limited,
         {our_domain} .. rate limit*, {our_domain} .. {too_fast}, {our_domain} .. {too_many},
-        too many/much/to many .. {message} .. {our_domain}, {too_fast} .. {our_domain},
-        {too_many} .. from domain, {too_many} .. from this domain, domain ~ .. {exceeded}, domain ~ .. {too_many}, per sender, per sending domain, per from
+        too many/much/to many .. {message} .. {our_domain}, {too_fast} .. {our_domain}, {too_many} .. from domain,
+        {too_many} .. from this domain, domain ~ .. {exceeded}, domain ~ .. {too_many}, per sender,
+        per sending domain, per from
         """,
         unless="""
         not aligned, reputation, invalid, because of spf, fail*, not pass*, fails, not authenticated,
@@ -103,12 +103,16 @@ CAUSES: tuple[Meaning, ...] = (
         {message} .. not authenticated, not authenticated .. {message}, {message} .. fail* .. authentication,
         email authentication, sender authentication, domain authentication, authentication checks,
         authentication results, not aligned, alignment, spoof*, antispoof*, impersonat*, forged sender,
-        forged .. from, domain .. mismatch* .. ip, invalid ip for, forged {message}, faked sender, sender id fail*, sender id .. not, not designated,
-        not a permitted sender, not permitted sender, not authorized to send .. from/for/on behalf .. domain,
-        not authorised to send .. domain, not an authorized sender, not allowed to send .. on behalf,
-        gefalscht*, usurp*, falsificad*, contraffatt*, подмен* отправител*, 伪造, なりすまし
+        forged .. from, domain .. mismatch* .. ip, invalid ip for, forged {message}, faked sender, sender id fail*,
+        sender id .. not, not designated, not a permitted sender, not permitted sender,
+        not authorized to send .. from/for/on behalf .. domain, not authorised to send .. domain,
+        not an authorized sender, not allowed to send .. on behalf, gefalscht*, usurp*, falsificad*, contraffatt*,
+        подмен* отправител*, 伪造, なりすまし
         """,
-        unless="smtp authentication, dmarc reputation, client not authenticated, client was not authenticated, host impersonat*, duplicate header*",
+        unless="""
+        smtp authentication, dmarc reputation, client not authenticated, client was not authenticated,
+        host impersonat*, duplicate header*
+        """,
     ),
     says(
         "name of our address",
@@ -116,16 +120,16 @@ CAUSES: tuple[Meaning, ...] = (
         Scope.LANE,
         """
         ptr, ptrs, rdns, revdns, reverse dns, dns reverse, reverse lookup*, reverse host name*, reverse mapping,
-        reverse map*, reverse record*, reverse entry, reverse address, reverse pointer, reverse name*,
-        reverse resol*, reverse ip, no reverse, invalid reverse, fcrdns, forward confirmed, in addr arpa,
-        ip to name, name of your ip, can not find your host name, can not find your reverse,
-        can not resolve your, can not resolve ip, could not resolve your, unable to resolve your ip/host,
-        not resolve your, no host name for, host name lookup fail*, host name verification fail*,
-        host name mismatch, client host name, your host name, generic host name, generic rdns,
-        dns name for your, host name .. your ip, ip .. not resolve, ip .. no host name, ip .. has no dns name,
-        ip .. no valid host name, unresolvable ip, unresolvable relay, ip name lookup, forward dns, unverifyable/unverifiable sending, keine reverse, rueckwaerts*, ruckwarts*, dns inverse,
-        resolution inverse, enregistrement inverse, dns inverso, dns inversa, resolucion inversa, dns reverso,
-        reverso, registro inverso, risoluzione inversa, inverso, odwrotn*, revers* dns, обратн* dns,
+        reverse map*, reverse record*, reverse entry, reverse address, reverse pointer, reverse name*, reverse resol*,
+        reverse ip, no reverse, invalid reverse, fcrdns, forward confirmed, in addr arpa, ip to name, name of your ip,
+        can not find your host name, can not find your reverse, can not resolve your, can not resolve ip,
+        could not resolve your, unable to resolve your ip/host, not resolve your, no host name for,
+        host name lookup fail*, host name verification fail*, host name mismatch, client host name, your host name,
+        generic host name, generic rdns, dns name for your, host name .. your ip, ip .. not resolve,
+        ip .. no host name, ip .. has no dns name, ip .. no valid host name, unresolvable ip, unresolvable relay,
+        ip name lookup, forward dns, unverifyable/unverifiable sending, keine reverse, rueckwaerts*, ruckwarts*,
+        dns inverse, resolution inverse, enregistrement inverse, dns inverso, dns inversa, resolucion inversa,
+        dns reverso, reverso, registro inverso, risoluzione inversa, inverso, odwrotn*, revers* dns, обратн* dns,
         обратн* зон*, обратн* запис*, обратного, 反向解析, 反向域名, 逆引き, reverzni, ters dns
         """,
         unless="helo first, relaying denied",
@@ -162,7 +166,9 @@ CAUSES: tuple[Meaning, ...] = (
         "a sender that could not be verified",
         Reason.SENDER_REJECTED,
         Scope.MESSAGE,
-        "{sender} .. unverified address, {sender} .. unverifiable address, sender verify, sender verification",
+        """
+        {sender} .. unverified address, {sender} .. unverifiable address, sender verify, sender verification
+        """,
         unless="{sender} .. domain, spf",
     ),
     says(
@@ -196,9 +202,9 @@ CAUSES: tuple[Meaning, ...] = (
         Scope.SESSION,
         """
         command timeout, timeout exceeded, timed out, connection expired, session expired, time out, timeout,
-        connection time, connected too long, open for too long, idle too long, idle for too long, idle, inactivity, took too long, session too long, session time limit,
-        waited too long, no activity, zeituberschreitung, delai depasse, tiempo agotado, timeout waiting,
-        тайм аут, таймаут*, 超时, タイムアウト
+        connection time, connected too long, open for too long, idle too long, idle for too long, idle, inactivity,
+        took too long, session too long, session time limit, waited too long, no activity, zeituberschreitung,
+        delai depasse, tiempo agotado, timeout waiting, тайм аут, таймаут*, 超时, タイムアウト
         """,
         unless="""
         mailbox/account/user .. inactivity, {mailbox} .. inactivity, {mailbox} .. idle, inactivity .. {mailbox},
