@@ -185,7 +185,9 @@ PACE: tuple[Meaning, ...] = (
         out of connections, gleichzeitig*, simultanee*, simultanea*, rownoczesn*, jednoczesn*, одновременн*, 并发,
         同时连接, 连接数, 同時接続, soubezn*, samtidig*
         """,
-        unless="{message} .. per connection, certificate, refused by, over .. tls, recipients, rate limit .. on",
+        unless="""
+        {message} .. per connection, certificate, refused by, over .. tls, recipients, rate limit .. on, are denied
+        """,
     ),
     says(
         "reputation of our domain",

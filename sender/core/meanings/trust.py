@@ -151,7 +151,8 @@ TRUST: tuple[Meaning, ...] = (
         Scope.LANE,
         """
         network not allowed, host not allowed, ip not allowed, not allowed to connect, permission* to submit,
-        issue an auth, client not authenticated, client was not authenticated
+        connections from your host are denied, connections .. are denied, issue an auth, client not authenticated,
+        client was not authenticated
         """,
     ),
     says(
@@ -176,9 +177,10 @@ TRUST: tuple[Meaning, ...] = (
         been banned, are banned, is banned, your network, {reputation} .. block*, spam source, spamtrap*,
         spam trap*, host .. {blocked}, client .. {blocked}, blocked by .. black*, blocked by ~,
         connection refused .. {reputation}, connection rejected .. spam, on our block list, bad reputation,
-        reputation, untrusted ip, not trusted, blackholed, not accept* .. from this/your ip, not accept* .. from ip,
-        sperrliste, liste noire, lista negra, lista nera, zwarte lijst, czarn* list*, czarnej liscie, черн* список,
-        черн* списк*, черном списке, 黑名单, 信誉, 封禁, ブラックリスト, kara liste
+        reputation, untrusted ip, not trusted, blackholed, not .. accept* .. from this/your ip,
+        not accept* .. from this/your ip, not accept* .. from ip, sperrliste, liste noire, lista negra, lista nera,
+        zwarte lijst, czarn* list*, czarnej liscie, черн* список, черн* списк*, черном списке, 黑名单, 信誉, 封禁,
+        ブラックリスト, kara liste
         """,
         unless="""
         access denied, client host rejected access, policy, not authenticated, attachment*, url, urls,
