@@ -21,7 +21,7 @@ from sender.core.wait import wait_named_in
 from sender.core.wording import Text, wording
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sender.core.provider import Providers
     from sender.core.reply import Reply
@@ -104,6 +104,11 @@ class Classifier:
 
     rules: Sequence[Rule] = ()
     providers: Providers | None = field(default=None)
+    _remembered: Callable[[Stage, Reply, str], _Meant] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Remember what replies mean: receivers repeat themselves."""
+        object.__setattr__(self, "_remembered", lru_cache(maxsize=4096)(self._meaning))
 
     def classify(self, stage: Stage, reply: Reply, mx: str = "", now_s: float | None = None) -> Verdict:
         """Tell what a reply of a host at a stage means for the recipients that it answers for.
@@ -123,21 +128,24 @@ class Classifier:
                 rule="out of place",
                 provider=provider,
             )
-        words = reply.words
-        rule = next((rule for rule in self.rules if rule.matches(stage, reply, words, mx)), None)
-        if rule is not None:
-            meant = _Meant(rule.reason, rule.scope, rule.name)
-        else:
-            meant = _meant(stage, reply.code, _status(reply), plain(words))
-        outcome = (rule.outcome if rule is not None else None) or _outcome(reply, meant.reason)
+        # The host is no part of what is remembered where no rule asks for it: a provider has many.
+        meant = self._remembered(stage, reply, mx if any(rule.mx for rule in self.rules) else "")
+        outcome = meant.outcome or _outcome(reply, meant.reason)
         return Verdict(
             outcome=Outcome.DEFERRED if reply.transient else outcome,
             scope=meant.scope,
             reason=meant.reason,
-            retry_after_s=wait_named_in(words, now_s) if outcome is Outcome.DEFERRED else None,
+            retry_after_s=wait_named_in(reply.words, now_s) if outcome is Outcome.DEFERRED else None,
             rule=meant.rule,
             provider=provider,
         )
+
+    def _meaning(self, stage: Stage, reply: Reply, mx: str) -> _Meant:
+        words = reply.words
+        rule = next((rule for rule in self.rules if rule.matches(stage, reply, words, mx)), None)
+        if rule is not None:
+            return _Meant(rule.reason, rule.scope, rule.name, rule.outcome)
+        return _meant(stage, reply.code, _status(reply), plain(words))
 
     def _provider(self, mx: str) -> str | None:
         provider = self.providers.of(mx) if self.providers is not None and mx else None
@@ -158,6 +166,7 @@ class _Meant:
     reason: Reason
     scope: Scope
     rule: str
+    outcome: Outcome | None = None  # where a rule decides it
 
 
 def _status(reply: Reply) -> str:
