@@ -21,7 +21,7 @@ from sender.core.wait import wait_named_in
 from sender.core.wording import Text, wording
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sender.core.provider import Providers
     from sender.core.reply import Reply
@@ -39,6 +39,7 @@ PACE = frozenset(
     }
 )
 _CLOSING, _PERMANENT, _TOO_MUCH_STORAGE = 421, 500, 552
+_OUT_OF_STEP = (500, 502, 503)
 # What a code alone says at a stage, or at every stage; scope None is what the stage speaks of.
 _BY_CODE: dict[tuple[int, Stage | None], tuple[Reason, Scope | None]] = {
     # RFC 5321 section 4.5.3.1.10: they limit the envelope, unless a status says more.
@@ -104,6 +105,11 @@ class Classifier:
 
     rules: Sequence[Rule] = ()
     providers: Providers | None = field(default=None)
+    _remembered: Callable[[Stage, Reply, str], _Meant] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Remember what replies mean: receivers repeat themselves."""
+        object.__setattr__(self, "_remembered", lru_cache(maxsize=4096)(self._meaning))
 
     def classify(self, stage: Stage, reply: Reply, mx: str = "", now_s: float | None = None) -> Verdict:
         """Tell what a reply of a host at a stage means for the recipients that it answers for.
@@ -123,22 +129,25 @@ class Classifier:
                 rule="out of place",
                 provider=provider,
             )
-        words = reply.words
-        rule = next((rule for rule in self.rules if rule.matches(stage, reply, words, mx)), None)
-        if rule is not None:
-            meant = _Meant(rule.reason, rule.scope, rule.name)
-        else:
-            meant = _meant(stage, reply.code, _status(reply), plain(words))
-        outcome = (rule.outcome if rule is not None else None) or _outcome(reply, meant.reason)
+        # The host is no part of what is remembered where no rule asks for it: a provider has many.
+        meant = self._remembered(stage, reply, mx if any(rule.mx for rule in self.rules) else "")
+        outcome = meant.outcome or _outcome(reply, meant.reason)
         return Verdict(
             outcome=Outcome.DEFERRED if reply.transient else outcome,
             scope=meant.scope,
             reason=meant.reason,
-            retry_after_s=wait_named_in(words, now_s) if outcome is Outcome.DEFERRED else None,
+            retry_after_s=wait_named_in(reply.words, now_s) if outcome is Outcome.DEFERRED else None,
             rule=meant.rule,
             provider=provider,
             vague=meant.vague,
         )
+
+    def _meaning(self, stage: Stage, reply: Reply, mx: str) -> _Meant:
+        words = reply.words
+        rule = next((rule for rule in self.rules if rule.matches(stage, reply, words, mx)), None)
+        if rule is not None:
+            return _Meant(rule.reason, rule.scope, rule.name, rule.outcome)
+        return _meant(stage, reply.code, _status(reply), plain(words))
 
     def _provider(self, mx: str) -> str | None:
         provider = self.providers.of(mx) if self.providers is not None and mx else None
@@ -159,7 +168,8 @@ class _Meant:
     reason: Reason
     scope: Scope
     rule: str
-    vague: bool = False
+    outcome: Outcome | None = None  # where a rule decides it
+    vague: bool = False  # see Verdict
 
 
 def _status(reply: Reply) -> str:
@@ -180,7 +190,7 @@ def _meant(stage: Stage, code: int, status: str, words: str) -> _Meant:
         if meaning.holds(stage, code, text):
             scope = meaning.scope or _STAGE_SCOPE.get(stage, Scope.SESSION)
             vague = meaning.reason is Reason.MESSAGE_RATE and not _SAYS_WHOSE.said_in(text)
-            return _Meant(meaning.reason, _reaching(stage, scope), meaning.name, vague)
+            return _Meant(meaning.reason, _reaching(stage, scope), meaning.name, vague=vague)
     meant = _without_words(stage, code, status, text)
     vague = meant.reason is Reason.UNCLASSIFIED and not stage.opens_session and code < _PERMANENT
     return replace(meant, vague=True) if vague else meant
@@ -197,6 +207,8 @@ def _without_words(stage: Stage, code: int, status: str, text: Text) -> _Meant:
     """Judge by codes and stage alone."""
     here = Scope.LANE if stage.opens_session else _STAGE_SCOPE.get(stage, Scope.SESSION)
     reason, scope = STATUS.get(status, (Reason.UNCLASSIFIED, None))
+    if reason is Reason.MALFORMED and code in _OUT_OF_STEP:
+        scope = Scope.SESSION
     # "4.1.1" says that a mailbox is not known yet, which is no answer.
     if reason is not Reason.UNCLASSIFIED and not (reason is Reason.MAILBOX_UNKNOWN and code < _PERMANENT):
         return _Meant(reason, _reaching(stage, scope or here), f"status {status}")

@@ -25,7 +25,10 @@ _HOST = re.compile(
 )
 _WORDS_IN_CAPITALS = re.compile(r"\b[A-Za-z]+(?:\.[A-Z]{2,}\w*|\.[A-Z][a-z]+[A-Z]\w*)+\b")  # RESOLVER.ADR.RecipNotFound
 _ID = re.compile(r"(?<![\w@.])(?=[\w=+/-]*\d)(?=[\w=+/-]*[A-Za-z])[\w=+/-]{10,}(?:\.[\w=+/-]+)*|_{2}[\w.=+-]{8,}")
-_NOISE = re.compile(r"^\s*\[[\d.:a-f]+(?:\s+\d+)?\]\s+(?=(?:Our|The|This|Messages?|Your)\b)|\brelay=\S+")  # who we are
+_NOISE = re.compile(  # who we are, ids, and who said it first
+    r"^\s*\[[\d.:a-f]+(?:\s+\d+)?\]\s+(?=(?:Our|The|This|Messages?|Your)\b)"
+    r"|\brelay=\S+|\b(?i:\w*id)=\S+|\bhost \S+?\[\S*\] said: "
+)
 _STATUS = re.compile(r"#?\b[245]\.\d{1,3}\.\d{1,3}\b")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z][a-z])")
 _WHOLE = {"ca": "can", "wo": "will"}

@@ -36,9 +36,25 @@ _UNITS = (
     ),
 )
 _UNIT = "|".join(f"(?P<unit{index}>{words})" for index, (_, words) in enumerate(_UNITS))
+# Counts that are written out; "one" is an article in most languages.
+_ONE = ("a", "an", "one", "einer", "une", "un", "una", "uma", "een", "один", "одну")
+_COUNTS = {
+    **dict.fromkeys(("half an", "half a"), 0.5),
+    **dict.fromkeys(_ONE, 1.0),
+    **dict.fromkeys(("two", "zwei", "deux", "dos", "due"), 2.0),
+    **dict.fromkeys(("three", "drei", "trois", "tres", "tre"), 3.0),
+    **dict.fromkeys(("five", "fünf", "cinq", "cinco", "cinque"), 5.0),
+    **dict.fromkeys(("ten", "zehn", "dix", "diez", "dez", "dieci"), 10.0),
+    "fifteen": 15.0,
+    "twenty": 20.0,
+    "thirty": 30.0,
+    "sixty": 60.0,
+}
+_COUNT = "|".join(sorted(_COUNTS, key=len, reverse=True))
 _LENGTH = re.compile(
     r"(?<![\d.:])(?:(?P<clock>\d{1,3}:\d{2}:\d{2})(?![\d:])"
-    rf"|(?P<number>\d{{1,7}}(?:[.,]\d{{1,3}})?)[\s-]?(?:{_UNIT})(?!(?![\u2e80-\u9fff])[^\W\d_]|\d))",
+    rf"|(?:(?P<number>\d{{1,7}}(?:[.,]\d{{1,3}})?)[\s-]?|\b(?P<count>{_COUNT})[\s'’])"
+    rf"(?:{_UNIT})(?!(?![\u2e80-\u9fff])[^\W\d_]|\d))",
     re.IGNORECASE,
 )
 _ASKING = re.compile(
@@ -52,7 +68,7 @@ _ASKING = re.compile(
     re.IGNORECASE,
 )
 _LATER = re.compile(
-    r"[^.\d]{0,12}(?:\b(?:delay|remaining|left|later|to go|sp[aä]ter|plus tard|m[aá]s tarde|"
+    r"[^.\d]{0,12}(?:\b(?:delay|remaining|left|later|to go|sp[aä]ter|erneut|wieder|opnieuw|plus tard|m[aá]s tarde|"
     r"mais tarde|pi[uù] tardi|sonra|позже)\b"
     r"|后|後|以后|之后)",
     re.IGNORECASE,
@@ -117,7 +133,8 @@ def _seconds(match: re.Match[str]) -> float:
         hours, minutes, seconds = map(int, match["clock"].split(":"))
         return float(hours * 3600 + minutes * 60 + seconds)
     each = next(each for index, (each, _) in enumerate(_UNITS) if match[f"unit{index}"] is not None)
-    return float(match["number"].replace(",", ".")) * each
+    count = _COUNTS[match["count"].lower()] if match["count"] else float(match["number"].replace(",", "."))
+    return count * each
 
 
 def _until(words: str, now_s: float) -> float | None:
