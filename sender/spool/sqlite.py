@@ -232,6 +232,13 @@ class SqliteSpool:
         except sqlite3.Error as error:
             raise SpoolError("read", error) from error
 
+    async def _change(self, doing: str, statement: str, rows: Sequence[Sequence[object]]) -> None:
+        def work(connection: sqlite3.Connection) -> None:
+            # The cursor stays in this thread: were it let go in another, it would reset a statement that is in use.
+            connection.executemany(statement, rows)
+
+        await self._writer.submit(doing, work)
+
     # accepting
 
     async def accept(self, message: NewMessage) -> None:
@@ -240,15 +247,11 @@ class SqliteSpool:
 
     async def put_block(self, message_id: int, number: int, content: bytes) -> None:
         """Keep a further block of a message that will be accepted later."""
-        await self._writer.submit(
-            "keep content", lambda c: c.execute("INSERT INTO blocks VALUES (?, ?, ?)", (message_id, number, content))
-        )
+        await self._change("keep content", "INSERT INTO blocks VALUES (?, ?, ?)", [(message_id, number, content)])
 
     async def drop_blocks(self, message_id: int) -> None:
         """Forget the blocks of a message that will not be accepted."""
-        await self._writer.submit(
-            "drop content", lambda c: c.execute("DELETE FROM blocks WHERE message_id = ?", (message_id,))
-        )
+        await self._change("drop content", "DELETE FROM blocks WHERE message_id = ?", [(message_id,)])
 
     def _insert(self, connection: sqlite3.Connection, message: NewMessage) -> None:
         recipients = [
@@ -364,12 +367,10 @@ class SqliteSpool:
 
     async def set_sites(self, sites: Mapping[str, str]) -> None:
         """Remember to which site domains belong."""
-        await self._writer.submit(
+        await self._change(
             "remember sites",
-            lambda c: c.executemany(
-                "INSERT INTO domains (name, site) VALUES (?, ?) ON CONFLICT DO UPDATE SET site = excluded.site",
-                list(sites.items()),
-            ),
+            "INSERT INTO domains (name, site) VALUES (?, ?) ON CONFLICT DO UPDATE SET site = excluded.site",
+            list(sites.items()),
         )
 
     # operators
@@ -399,9 +400,7 @@ class SqliteSpool:
     async def save_lanes(self, memory: Mapping[str, Mapping[str, Any]], now: float) -> None:
         """Keep what lanes have learned."""
         rows = [(name, now, orjson.dumps(learned).decode()) for name, learned in memory.items()]
-        await self._writer.submit(
-            "remember lanes", lambda c: c.executemany("INSERT OR REPLACE INTO lanes VALUES (?, ?, ?)", rows)
-        )
+        await self._change("remember lanes", "INSERT OR REPLACE INTO lanes VALUES (?, ?, ?)", rows)
 
     async def lanes(self) -> dict[str, tuple[float, dict[str, Any]]]:
         """What lanes had learned."""
