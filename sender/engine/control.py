@@ -153,7 +153,8 @@ class Control:
     def _remembered(self, name: str, row: Row, rows: list[Row]) -> Row:
         site = name.partition("/")[2]
         mine = [row for row in rows if row["site"] == site]
-        return views.remembered_figures(name, row, mine, self._around.settings.window.start)
+        start, ceiling = self._around.settings.window.start, self._dispatcher.learned.ceiling(name)
+        return views.remembered_figures(name, row, mine, start=start, ceiling=ceiling)
 
     def _lane_of(self, row: Row) -> Lane | None:
         """Find the lane that serves a queue: the one that served it last, or the one of its site."""

@@ -388,7 +388,7 @@ class Lane:
         if judgement.delivered < recipients:
             self.deferrals.add(now, recipients - judgement.delivered)
         if judgement.last_refusal is not None:
-            self.allowance.diary.heard(*judgement.last_refusal, session.host)
+            self.allowance.diary.heard(*judgement.last_refusal, session.endpoint)
 
     def _learn(self, judgement: Judgement, delivery: Delivery, session: Session, ticket: Ticket, now: float) -> bool:
         """Let window and pace hear of throttles; tell whether the session was refused as such."""

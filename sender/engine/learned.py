@@ -139,7 +139,7 @@ class Learned:
     async def set_window(self, name: str, limit: int, reason: str) -> None:
         """Set the window of a lane, and of those that share it. Raises Problem, SpoolError."""
         name = self.limit_of(name)
-        most = self._ceiling(name)
+        most = self.ceiling(name)
         if not 1 <= limit <= most:
             raise Problem(f"lane {name}", "window", limit, f"must be from 1 to {most}, its configured maximum")
         allowance = self.allowances.get(name)
@@ -209,7 +209,8 @@ class Learned:
         self._around.events.write([{"event": "window", "lane": name, "site": site, "source": source, **(entry or {})}])
         return diary.memory()
 
-    def _ceiling(self, name: str) -> int:
+    def ceiling(self, name: str) -> int:
+        """Give the most that the window of a lane or limit may be."""
         allowance = self.allowances.get(name)
         if allowance is not None:
             return allowance.window.ceiling

@@ -30,7 +30,7 @@ def lane_figures(lane: Lane, rows: Iterable[Row], clock: Clock, suspension: Row 
         "name": lane.name,
         "source": lane.source,
         "site": lane.site,
-        "window": window.limit,
+        "window": min(window.limit, window.ceiling),
         "max_window": min(window.ceiling, lane.ceiling),
         "growing": window.growing,
         "sessions": lane.sessions,
@@ -58,7 +58,7 @@ def lane_figures(lane: Lane, rows: Iterable[Row], clock: Clock, suspension: Row 
     }
 
 
-def remembered_figures(name: str, memory: Mapping[str, Any], rows: Iterable[Row], start: int) -> Row:
+def remembered_figures(name: str, memory: Mapping[str, Any], rows: Iterable[Row], *, start: int, ceiling: int) -> Row:
     """Give the figures of a lane that no process serves now; `start` is the window of one that knows nothing."""
     source, _, site = name.partition("/")
     window = memory.get("limit") or start
@@ -68,7 +68,7 @@ def remembered_figures(name: str, memory: Mapping[str, Any], rows: Iterable[Row]
         "source": source,
         "site": site,
         "window": window,
-        "max_window": window,
+        "max_window": ceiling,
         "growing": False,
         "sessions": 0,
         **_queued(rows),

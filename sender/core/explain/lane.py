@@ -8,7 +8,7 @@ from sender.core.explain.words import BLOCKS, ago, by_whom, coming, count, names
 from sender.core.quantity import duration_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
 _TAUGHT = {
     "refused": "with {open} open the next one was refused {by}",
@@ -16,6 +16,17 @@ _TAUGHT = {
     "throttled": "sessions at work were told {by} that they are too many",
     "overloaded": "the receiver said {by} that it has too much to do",
     "blocked": "the receiver refused us for our reputation {by}",
+}
+_HOLDS = {
+    "overloaded": "the receiver said that it has too much to do",
+    "blocked": "the receiver refused us for our reputation",
+}
+_ENDS = {
+    "opening": "",
+    "turn": " It is called when a session of theirs ends, or when one more may be opened.",
+    "max_window": " More are not tried.",
+    "max_sessions": " It goes on when one of them ends.",
+    "spool": " It goes on when they can be.",
 }
 _TOLD = 6
 
@@ -30,14 +41,13 @@ def explain_lane(lane: Mapping[str, Any], now: float) -> list[str]:
 
 def _introduction(lane: Mapping[str, Any]) -> Iterator[str]:
     yield (
-        f"{lane['name']} has a window of {count(lane['window'], 'session')}: so many may be open at a time, "
-        f"and never more than {lane['max_window']} (configuration)."
+        f"{lane['name']} has a window of {count(lane['window'], 'session')}: so many may be open at a time "
+        f"(the configuration allows up to {lane['max_window']})."
     )
-    later = f", {lane['deferred']:,} of them until a later attempt" if lane["deferred"] else ""
-    yield (
-        f"{count(lane['sessions'], 'session is', 'sessions are')} open now, "
-        f"and {count(lane['queued'], 'recipient waits', 'recipients wait')}{later}."
-    )
+    waiting, deferred = lane["queued"], lane["deferred"]
+    later = f", {'all' if deferred == waiting else f'{deferred:,}'} of them for a later attempt" if deferred else ""
+    sessions = count(lane["sessions"], "session is", "sessions are")
+    yield f"Now {sessions} open, and {count(waiting, 'recipient waits', 'recipients wait')}{later}."
     if lane["shared_with"]:
         yield (
             f"The window is shared with {names(lane['shared_with'])}: "
@@ -49,54 +59,54 @@ def _introduction(lane: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _window(lane: Mapping[str, Any], now: float) -> Iterator[str]:
-    history: Sequence[Mapping[str, Any]] = lane["history"]
-    taught = lane["taught"]
-    changes = [entry for entry in history if entry["to"] != entry["from"] or entry["act"]]
-    if changes:
-        yield _change(changes[-1], now)
-    if taught is not None and not (changes and _same(taught, changes[-1])):
-        yield _lesson(taught, now)
-    if taught is None and not changes:
-        yield "That is its starting value: the receiver has refused nothing yet."
-    else:
-        yield from _tried(lane, now)
+    """Tell in the order of time: what taught the limit, what was tried since, and what the last change was."""
+    taught, age_s = lane["taught"], lane["remembered_age_s"]
+    changes = [entry for entry in lane["history"] if entry["to"] != entry["from"] or entry["act"]]
+    last = changes[-1] if changes else None
+    if taught is None and last is None:
+        yield "That is its starting value: no session has been refused yet."
+    if taught is not None:
+        yield _lesson(taught, now, lasting=last is None or taught["at"] >= last["at"])
+    if last is not None and last["act"]:
+        yield _change(last, now)
+    yield from _tried(lane, now, began=not any(change["act"] for change in changes))
+    if last is not None and not last["act"] and (taught is None or last["at"] > taught["at"]):
+        yield _change(last, now)
     steps = [entry for entry in changes if entry["to"] != entry["from"]][-_TOLD:]
     if len(steps) > 2:  # noqa: PLR2004 - two are told already
         path = " → ".join([str(steps[0]["from"]), *(str(step["to"]) for step in steps)])
         yield f"Its last {len(steps)} changes: {path}."
-    age_s = lane["remembered_age_s"]
     if age_s is not None:
-        since = f"{duration_text(age_s)} before" if age_s >= 1 else "the moment before"
-        yield f"This lane began its work {ago(lane['began_at'], now)}, with what was remembered from {since}."
+        before = f"{duration_text(age_s)} before" if age_s >= 1 else "the moment before"
+        yield f"This lane began to work {ago(lane['began_at'], now)}, with what was remembered from {before}."
+
+
+def _lesson(taught: Mapping[str, Any], now: float, *, lasting: bool) -> str:
+    """Tell which reply taught the limit. `lasting`: nothing has changed it since."""
+    before, after = taught["from"], taught["to"]
+    what = f"the window went down from {before} to {after}" if before != after else f"the limit of {after} was found"
+    stays = ", where it has been since" if lasting else ""
+    return _sentence(f"{ago(taught['at'], now)} {what}{stays}: {_cause(taught)}.")
 
 
 def _change(change: Mapping[str, Any], now: float) -> str:
-    before, after, at = change["from"], change["to"], ago(change["at"], now)
+    before, after = change["from"], change["to"]
     moved = f"from {before} to {after}" if before != after else f"to {after}, which it was"
-    cause, act = change["cause"], change["act"]
-    if act == "forget":
-        return f"An operator had it forget what it had learned ({before} → {after}) {at}{quote(change['reason'])}."
-    if act == "import":
-        return f"An operator brought what had been learned ({before} → {after}) {at}{quote(change['reason'])}."
-    if cause == "operator":
-        return f"An operator set the window {moved}, {at}{quote(change['reason'])}."
-    if cause == "taken":
-        return f"The window grew {moved} {at}, when one session more was taken."
-    if cause == "remembered":
-        why = (
-            "receivers may count the sessions of an unclean stop for a while"
-            if after < before
-            else "what is remembered fades within a day"
-        )
-        return f"The window went {moved} when it was remembered, {at}: {why}."
-    return f"The window went {moved} {at}, because {_cause(change)}."
-
-
-def _lesson(taught: Mapping[str, Any], now: float) -> str:
-    at = ago(taught["at"], now)
-    if taught["from"] == taught["to"]:
-        return f"The limit was found {at}: {_cause(taught)}."
-    return f"It was last lowered {at}, from {taught['from']} to {taught['to']}, because {_cause(taught)}."
+    if change["act"] == "forget":
+        what = f"an operator had it forget what it had learned, and the window went {moved}"
+    elif change["act"] == "import":
+        what = f"an operator brought what had been learned, and the window went {moved}"
+    elif change["cause"] == "operator":
+        what = f"an operator set the window {moved}"
+    elif change["cause"] == "taken":
+        what = f"the window came to {after}, where it has been since"
+    elif change["cause"] == "remembered" and after < before:
+        what = f"{before} was remembered as {after}, since receivers may count the sessions of an unclean stop for a while"
+    elif change["cause"] == "remembered":
+        what = f"{before} was remembered as {after}, since what is remembered fades within a day"
+    else:
+        what = f"the window went {moved}: {_cause(change)}"
+    return _sentence(f"{ago(change['at'], now)} {what}{quote(change['reason'])}.")
 
 
 def _cause(entry: Mapping[str, Any]) -> str:
@@ -105,24 +115,24 @@ def _cause(entry: Mapping[str, Any]) -> str:
     return " ".join(text.split()).replace(" ,", ",") + quote(entry["reply"])
 
 
-def _tried(lane: Mapping[str, Any], now: float) -> Iterator[str]:
-    """Say what became of the tries to have more sessions since the limit was learned."""
+def _tried(lane: Mapping[str, Any], now: float, *, began: bool) -> Iterator[str]:
+    """Say what became of the tries to have more sessions since the limit was learned, or else since it `began`."""
     tried = lane["tried"]
     taken, refused = tried["taken"], tried["refused"]
     parts = []
-    if taken == 1:
-        parts.append(f"one session more was taken, {ago(tried['taken_at'], now)}")
-    elif taken:
-        parts.append(f"{taken} sessions more were taken, the last {ago(tried['taken_at'], now)}")
-    if refused == 1:
-        parts.append(f"one try of one more was refused, {ago(tried['refused_at'], now)}{quote(tried['reply'])}")
-    elif refused:
-        last = f"{ago(tried['refused_at'], now)}{quote(tried['reply'])}"
-        parts.append(f"{refused} tries of one more were refused, the last {last}")
-    if parts:
+    if taken:
+        last = "" if taken == 1 else "the last "
+        parts.append(f"{count(taken, 'session')} more {_was(taken)} taken, {last}{ago(tried['taken_at'], now)}")
+    if refused:
+        last = "" if refused == 1 else "the last "
+        at = f"{last}{ago(tried['refused_at'], now)}{quote(tried['reply'])}"
+        parts.append(f"{count(refused, 'try', 'tries')} of one session more {_was(refused)} refused, {at}")
+    if parts and lane["taught"] is None and began:
+        yield f"From {tried['taken_from']} on, {'; '.join(parts)}{'' if refused else '; none was refused'}."
+    elif parts:
         yield f"Since then {'; '.join(parts)}."
     elif lane["taught"] is not None:
-        yield "Nothing beyond it has been tried since."
+        yield "No more has been tried since."
 
 
 def _pace(lane: Mapping[str, Any], now: float) -> Iterator[str]:
@@ -133,8 +143,8 @@ def _pace(lane: Mapping[str, Any], now: float) -> Iterator[str]:
     if paced is None:
         yield f"At most {most} are started, as was remembered."
     else:
-        by = by_whom(paced["stage"], paced["host"])
-        yield f"At most {most} are started, because more were refused {by} {ago(paced['at'], now)}{quote(paced['reply'])}."
+        by = f"{by_whom(paced['stage'], paced['host'])} {ago(paced['at'], now)}"
+        yield f"At most {most} are started, because more were refused {by}{quote(paced['reply'])}."
     yield "That rises every half minute while nothing is refused for it."
 
 
@@ -156,12 +166,7 @@ def _state(lane: Mapping[str, Any], now: float) -> Iterator[str]:
         yield f"{why}."
         yield from _next_try(lane, now)
     elif by == "hold":
-        yield f"{why}: nothing is sent until that is over, {when}."
-        yield (
-            "Then one session is tried; when it delivers, the window grows again."
-            if lane["growing"]
-            else f"Then it goes on with at most {count(lane['window'], 'session')}."
-        )
+        yield from _hold(lane, when)
     elif by == "retry":
         yield f"{why}. It is tried again {when}."
         yield (
@@ -171,10 +176,17 @@ def _state(lane: Mapping[str, Any], now: float) -> Iterator[str]:
     elif by == "connect_failed":
         yield f"{why}: {lane['connect_failure'] or 'a fault on this side, which the log tells'}."
         yield f"It is tried again {when}; each time that it fails, the wait is doubled."
-    elif by == "max_window":
-        yield f"{why}. More are not tried."
     else:
-        yield f"{why}; it goes on {when}."
+        yield f"{why}{'.' + _ENDS[by] if by in _ENDS else f'; it goes on {when}.'}"
+
+
+def _hold(lane: Mapping[str, Any], when: str) -> Iterator[str]:
+    why = _HOLDS.get((lane["taught"] or {}).get("cause", ""), BLOCKS["hold"])
+    yield f"Mail waits because {why}: nothing is sent until that is over, {when}."
+    if lane["growing"]:
+        yield "Then one session is tried; when it delivers, the window grows again."
+    else:
+        yield f"Then it goes on with up to {count(lane['window'], 'session')}."
 
 
 def _unblocked(lane: Mapping[str, Any], now: float) -> Iterator[str]:
@@ -192,15 +204,14 @@ def _next_try(lane: Mapping[str, Any], now: float, *, full: str = "") -> Iterato
     window, debt, at = lane["window"], lane["probe_debt"], lane["next_try_at"]
     if lane["growing"] or window >= lane["max_window"]:
         return
-    paid = (
-        f", or sooner, as soon as {count(debt, 'more delivery has', 'more deliveries have')} made up for those refused"
-    )
-    waits = at is not None and at > now
-    when = (coming(at, now) + (paid if debt else "")) if waits else "in a moment"
-    first = f"{full}one session more is tried {'from then on, ' if full and waits and not debt else ''}{when}"
-    if full and not waits:
-        first = f"{full}one more is tried"
-    yield f"{first[0].upper()}{first[1:]}."
+    if at is None or at <= now:
+        when = "" if full else " in a moment"
+    elif debt:
+        sooner = f"as soon as {count(debt, 'more delivery has', 'more deliveries have')} made up for those refused"
+        when = f" {coming(at, now)}, or sooner, {sooner}"
+    else:
+        when = f"{', at the earliest' if full else ''} {coming(at, now)}"
+    yield _sentence(f"{full}one session more is tried{when}.")
     yield (
         f"If it is taken, the window becomes {window + 1} and goes on growing until one is refused; "
         f"if it is refused, the window stays {window} and the next try comes later."
@@ -220,5 +231,9 @@ def _outlook(lane: Mapping[str, Any]) -> Iterator[str]:
     )
 
 
-def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    return bool(one["at"] == other["at"] and one["to"] == other["to"])
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}"
+
+
+def _was(number: int) -> str:
+    return "was" if number == 1 else "were"

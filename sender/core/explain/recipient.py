@@ -60,18 +60,19 @@ def _line(recipient: Mapping[str, Any], lane: Mapping[str, Any] | None, now: flo
     if lane is None:
         return
     ahead, rate, by = recipient["ahead"], lane["delivered_per_minute"], lane["blocked_by"]
-    if ahead is not None:
-        goes = f"{count(ahead, 'recipient goes', 'recipients go')} before it" if ahead else "No other goes before it"
-        at = expected_at(recipient, lane, now)
-        if ahead and not rate:
-            yield f"{goes}, and none was delivered in the last minute."
-        elif ahead and at is not None:
-            yield f"{goes}; at the {rate:,} that were delivered in the last minute it goes {coming(at, now)}."
-        else:
-            yield f"{goes}."
-    if by and by != "asleep":
-        at = lane["next_change_at"]
-        yield f"The lane waits because {BLOCKS.get(by, by)}" + (f"; that may end {coming(at, now)}." if at else ".")
+    at = expected_at(recipient, lane, now)
+    if ahead:
+        goes = f"{count(ahead, 'recipient goes', 'recipients go')} before it"
+        rated = f"at the present rate, {rate:,} per minute, it goes {coming(at, now)}" if at is not None else ""
+        yield f"{goes}; {rated or 'none was delivered in the last minute'}."
+    elif ahead == 0:
+        yield "No other goes before it."
+    next_at = lane["next_change_at"]
+    when = f" {coming(next_at, now)}" if next_at is not None else ""
+    if by == "window":
+        yield f"In that lane {BLOCKS[by]}" + (f"; one more is tried{when}." if when else ".")
+    elif by and by != "asleep":
+        yield f"That lane waits because {BLOCKS.get(by, by)}" + (f"; that ends{when}." if when else ".")
 
 
 def _end(recipient: Mapping[str, Any], now: float) -> Iterator[str]:
@@ -79,4 +80,4 @@ def _end(recipient: Mapping[str, Any], now: float) -> Iterator[str]:
     if at is not None and at <= now:
         yield "Its time is over: the next attempt is the last one."
     elif at is not None:
-        yield f"What is not delivered {coming(at, now)} is returned to the sender."
+        yield f"If it has not been delivered {coming(at, now)}, it is returned to its sender."

@@ -14,7 +14,7 @@ _NAMED = 3  # of several names
 
 BLOCKS = {
     "max_window": "every session that the configuration allows is in use",
-    "hold": "the receiver's last word was that it wants none for a while",
+    "hold": "the receiver asked for a rest",
     "retry": "a session within the window was just refused",
     "opening": "a session is being opened, and the next one follows when the receiver has taken it",
     "rest": "a session was just closed, and the receiver may still count it",
@@ -40,7 +40,7 @@ _PLACES = {
 
 def count(number: int, one: str, many: str = "") -> str:
     """Write a number with its noun."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
+    return f"{f'{number:,}' if number else 'no'} {one if number in {0, 1} else many or one + 's'}"
 
 
 def ago(at: float, now: float) -> str:
