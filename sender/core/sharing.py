@@ -1,7 +1,8 @@
 """Who goes next where several lanes share one window: who has fewest sessions, then who has waited longest.
 
-One that waits is given a session of another that has two more than it. Where there are fewer sessions than lanes, one
-that has none gets the session of another after both have had `SLICE_S`: one in waiting, the other at work.
+One that waits is given a session of another that has two more than it. Where they do not come out even, what is
+over goes round: a lane that has none gets one after `SLICE_S`, one that has one less after `ROUND_S`, in which it has
+waited and the other has had the session; who has had one for longest gives first.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SLICE_S = 5.0
+SLICE_S, ROUND_S = 5.0, 30.0
 PROMISE_S = 10.0  # a session that is ended for somebody is gone by then, or the promise was not kept
 
 Member = TypeVar("Member")
@@ -45,13 +46,11 @@ class Sharing(Generic[Member]):
         """A session begins."""
         self._promised.pop(who, None)
         self._opened_at[who] = now
-        self._count(who, 1)
-        if who in self._waiting:
-            self._waiting[who] = now
+        self._count(who, 1, now)
 
-    def closed(self, who: Member) -> None:
+    def closed(self, who: Member, now: float) -> None:
         """A session has ended."""
-        self._count(who, -1)
+        self._count(who, -1, now)
 
     def waits(self, who: Member, now: float) -> None:
         """Somebody wants one session more; saying so again keeps the place."""
@@ -75,17 +74,26 @@ class Sharing(Generic[Member]):
         if waiter is None or waiter is who:
             return False
         mine, theirs = self._sessions.get(who, 0), self._sessions.get(waiter, 0)
-        sliced = now >= max(self._waiting[waiter], self._opened_at.get(who, now)) + SLICE_S
-        if idle or mine >= theirs + 2 or (theirs == 0 and sliced):
+        if idle or mine >= theirs + 2 or (mine > theirs and self._round_is_over(who, waiter, now)):
             self._promised[waiter] = now + PROMISE_S
             return True
         return False
+
+    def _round_is_over(self, who: Member, waiter: Member, now: float) -> bool:
+        """Tell whether both have had their time, and `who` the longest of all, or nobody else has given meanwhile."""
+        round_s = SLICE_S if waiter not in self._sessions else ROUND_S
+        had_s, waited_s = now - self._opened_at.get(who, now), now - self._waiting[waiter]
+        if min(had_s, waited_s) < round_s:
+            return False
+        least = self._sessions.get(waiter, 0) + 1
+        others = (at for other, at in self._opened_at.items() if self._sessions[other] >= least)
+        return waited_s >= 2 * round_s or now - had_s <= min(others)
 
     def _in_order(self) -> Iterator[Member]:
         for sessions in sorted(self._line):
             yield from self._line[sessions]
 
-    def _count(self, who: Member, change: int) -> None:
+    def _count(self, who: Member, change: int, now: float) -> None:
         before = self._sessions.get(who, 0)
         after = before + change
         if after:
@@ -94,6 +102,7 @@ class Sharing(Generic[Member]):
             del self._sessions[who]
             del self._opened_at[who]
         if who in self._waiting:
+            self._waiting[who] = now  # with as many as it has now
             self._leave_line(who, before)
             self._line.setdefault(after, {})[who] = None
 

@@ -105,10 +105,10 @@ class Allowance:
         self._sharing.opened(lane, now)
         return ticket
 
-    def ended(self, lane: Lane, ticket: Ticket) -> None:
+    def ended(self, lane: Lane, ticket: Ticket, now: float) -> None:
         """A session of a lane has ended or was refused, which the window knows."""
         lane.tickets.discard(ticket)
-        self._sharing.closed(lane)
+        self._sharing.closed(lane, now)
 
     def obstacle(self, lane: Lane, now: float) -> tuple[Obstacle | str, float | None] | None:
         """Tell what forbids a lane one more session, and until when: whoever is not first is called when it is."""

@@ -290,9 +290,10 @@ class Lane:
 
     def left(self, ticket: Ticket | None) -> None:
         """Hear that a session has ended."""
+        now = self.around.clock.steady()
         if ticket is not None:
-            self.window.closed(ticket, self.around.clock.steady())
-            self.allowance.ended(self, ticket)
+            self.window.closed(ticket, now)
+            self.allowance.ended(self, ticket, now)
         self.allowance.note_changes(self)
         self.around.budget.give_back()
         if not self.crew.stopping:
@@ -374,7 +375,7 @@ class Lane:
 
     def _refused(self, ticket: Ticket, now: float, retry_after_s: float | None) -> None:
         self.window.refused(ticket, now, retry_after_s)
-        self.allowance.ended(self, ticket)
+        self.allowance.ended(self, ticket, now)
 
     def _count(self, judgement: Judgement, session: Session, recipients: int, seconds: float, now: float) -> None:
         if judgement.delivered:

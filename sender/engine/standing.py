@@ -35,7 +35,7 @@ class Standing:
         """The instant (steady clock) at which a lane that is held back goes on by itself."""
         lane, now = self._lane, self._around.clock.steady()
         window = lane.window
-        times = [window.hold_until, window.retry_at, lane.dialing.until, lane.pace.stopped_until]
+        times = [window.hold_until, window.retry_at, lane.dialing.until, lane.allowance.next_start_at(lane, now)]
         if window.in_use >= window.limit and not window.growing:
             times.append(window.next_try_at)
         return min((at for at in times if at > now), default=None)

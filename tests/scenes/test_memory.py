@@ -57,7 +57,7 @@ async def test_a_window_that_an_operator_sets_is_in_force_and_outlives_a_restart
 
 
 async def test_a_window_that_is_set_takes_effect_at_once(world: World) -> None:
-    """A lane that waits for the receiver opens as many sessions as an operator says, without waiting for its next try."""
+    """A lane that waits for its receiver opens as many sessions as an operator says, and closes those above."""
     receiver = await world.site("capped.test", Behaviour(max_sessions=2, latency_s=0.05))
     await world.start({"window": {"start": 4}})
     await world.submit([world.message(f"user{number}@capped.test") for number in range(400)])
@@ -95,7 +95,7 @@ async def test_each_change_of_a_window_is_an_event_and_is_counted(world: World) 
 
 @_DAEMON_OR_NONE
 async def test_a_lane_that_forgets_begins_anew(world: World, runs: bool) -> None:  # noqa: FBT001
-    """`lane --forget` leaves the starting value, no history but the operator's word, and then the limit is found again."""
+    """`lane --forget` leaves the starting value and the operator's word alone; then the limit is found again."""
     await _throttled(world, {"window": {"start": 7}})
     if not runs:
         await world.stop()

@@ -72,7 +72,7 @@ async def test_a_busy_lane_does_not_starve_one_that_shares_its_only_session(worl
 
 
 async def test_many_sites_take_turns_in_a_small_window(world: World) -> None:
-    """Thirty sites with a few messages each go through a window of 3 without a refusal, without waiting for timeouts."""
+    """Thirty sites with a few messages each go through a window of 3 without a refusal, and wait for no timeout."""
     domains = [f"tenant{number}.test" for number in range(30)]
     receivers = await _provider(world, *domains, behaviour=Behaviour(max_sessions=3))
     await world.start(_shared(*domains, window={"start": 3, "max": 3}, delivery={"idle_timeout": "1h", "tls": "none"}))

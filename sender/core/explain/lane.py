@@ -63,14 +63,15 @@ def _window(lane: Mapping[str, Any], now: float) -> Iterator[str]:
     taught, age_s = lane["taught"], lane["remembered_age_s"]
     changes = [entry for entry in lane["history"] if entry["to"] != entry["from"] or entry["act"]]
     last = changes[-1] if changes else None
+    acts = [change for change in changes if change["act"]][-1:]
     if taught is None and last is None:
         yield "That is its starting value: no session has been refused yet."
+    told = {change["at"]: _change(change, now) for change in acts}
     if taught is not None:
-        yield _lesson(taught, now, lasting=last is None or taught["at"] >= last["at"])
-    if last is not None and last["act"]:
-        yield _change(last, now)
-    yield from _tried(lane, now, began=not any(change["act"] for change in changes))
-    if last is not None and not last["act"] and (taught is None or last["at"] > taught["at"]):
+        told[taught["at"]] = _lesson(taught, now, lasting=last is None or taught["at"] >= last["at"])
+    yield from (told[at] for at in sorted(told))
+    yield from _tried(lane, now, began=not acts)
+    if last is not None and last["at"] > max(told, default=0.0):
         yield _change(last, now)
     steps = [entry for entry in changes if entry["to"] != entry["from"]][-_TOLD:]
     if len(steps) > 2:  # noqa: PLR2004 - two are told already
@@ -101,7 +102,9 @@ def _change(change: Mapping[str, Any], now: float) -> str:
     elif change["cause"] == "taken":
         what = f"the window came to {after}, where it has been since"
     elif change["cause"] == "remembered" and after < before:
-        what = f"{before} was remembered as {after}, since receivers may count the sessions of an unclean stop for a while"
+        what = (
+            f"{before} was remembered as {after}, since receivers may count the sessions of an unclean stop for a while"
+        )
     elif change["cause"] == "remembered":
         what = f"{before} was remembered as {after}, since what is remembered fades within a day"
     else:
@@ -158,7 +161,9 @@ def _state(lane: Mapping[str, Any], now: float) -> Iterator[str]:
     if by == "":
         yield from _unblocked(lane, now)
     elif by == "asleep":
-        yield f"No mail goes this way now. This is what was known when some last did, {ago(lane['remembered_at'], now)}."
+        idle = lane["queued"] <= lane["deferred"]
+        yield "No mail is due for it now." if idle else "Nobody serves it: its mail goes when a delivering daemon runs."
+        yield f"This is what was known when it was last at work, {ago(lane['remembered_at'], now)}."
         yield "It fades within a day; the next mail begins with what is left of it."
     elif by == "suspended":
         yield suspension(lane["suspension"], now)
@@ -191,7 +196,9 @@ def _hold(lane: Mapping[str, Any], when: str) -> Iterator[str]:
 
 def _unblocked(lane: Mapping[str, Any], now: float) -> Iterator[str]:
     if lane["connect_failure"]:
-        yield f"The last attempt to connect ended so: {lane['connect_failure']}."
+        at = lane["next_connect_at"]
+        again = f" The next may be made {coming(at, now)}." if at is not None else ""
+        yield f"The last attempt to connect ended so: {lane['connect_failure']}.{again}"
     yield "Nothing holds it back." if lane["queued"] > lane["deferred"] else "No mail is due for it now."
     if lane["growing"]:
         yield "While mail waits it opens one session after another, until one is refused."

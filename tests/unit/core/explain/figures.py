@@ -48,6 +48,7 @@ def lane(**facts: Any) -> Figures:  # noqa: ANN401 - any fact of a lane
         "messages_per_second": None,
         "paced": None,
         "connect_failure": "",
+        "next_connect_at": None,
         "suspension": None,
         "shared_with": [],
         "share_sessions": facts.get("sessions", 0),
