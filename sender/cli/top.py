@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.text import Text
 
 from sender.cli.common import Commands, ask, command, settings_of
-from sender.cli.show import lanes_table
+from sender.cli.tables import lanes_table
 
 if TYPE_CHECKING:
     import argparse

@@ -17,11 +17,10 @@ from sender.core.rests import Kind, Rests, Subject
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from random import Random
 
-    from sender.core.rests import Rest
     from sender.engine.delivery import Delivery, Judgement
     from sender.engine.settling import Result
+    from sender.engine.surroundings import Surroundings
     from sender.settings import RestSettings
     from sender.spool.contract import ClaimedMessage
 
@@ -40,16 +39,19 @@ def subjects_of(message: ClaimedMessage, rcpt_to: str) -> tuple[Subject, Subject
 
 
 class Restraint:
-    """See the module. `memory` is what the lane has kept."""
+    """See the module. `memory` is what the lane has kept; `lane_until` (steady clock): the whole lane goes on then."""
 
-    def __init__(self, settings: RestSettings, rng: Random, memory: Mapping[str, Any] | None) -> None:
+    def __init__(self, site: str, around: Surroundings, memory: Mapping[str, Any] | None) -> None:
         self.rests = Rests()
+        self.lane_until = 0.0
+        self._site = site
+        self._clock, self._rng, self._settler = around.clock, around.rng, around.settler
         self._evidence = Evidence()
         self._suspect = ""  # the mailbox that was refused last, and nobody knows for whose sake
         self._before_it = 0  # messages for others that shall be tried before it
-        self._rng = rng
-        self.reload(settings)
+        self.reload(around.settings.rests)
         self.rests.restore((memory or {}).get("rests", ()))
+        self._note_lane()
 
     def reload(self, settings: RestSettings) -> None:
         """Measure the rests that begin from now on by another configuration."""
@@ -59,7 +61,7 @@ class Restraint:
     def forget(self) -> None:
         """Let everybody be tried: an operator says so."""
         self.rests = Rests(first_s=self.rests.first_s, most_s=self.rests.most_s)
-        self._evidence, self._before_it = Evidence(), 0
+        self._evidence, self._before_it, self.lane_until = Evidence(), 0, 0.0
 
     def until(self, message: ClaimedMessage, rcpt_to: str, now: float) -> float | None:
         """Give the instant until which a recipient of a message rests; None where it may be tried."""
@@ -68,10 +70,6 @@ class Restraint:
     def domain_until(self, domain: str, now: float) -> float | None:
         """Give the instant until which a whole domain rests."""
         return self.rests.until((Subject(Kind.DOMAIN, domain),), now) if self.rests else None
-
-    def lane_until(self, now: float) -> float | None:
-        """Give the instant until which nothing may be tried at all."""
-        return self.rests.until((_LANE,), now)
 
     def suspect(self) -> str | None:
         """Give the mailbox before which others shall be tried: where those are taken, the throttle is not the lane's.
@@ -83,16 +81,18 @@ class Restraint:
         self._before_it -= 1
         return self._suspect
 
-    def present(self, now: float) -> dict[Subject, Rest]:
-        """Give the rests that are not over, for whoever asks why."""
-        return self.rests.now(now)
-
-    def rest_lane(self, now: float, retry_after_s: float | None, reply: str) -> None:
+    def rest_lane(self, retry_after_s: float | None, reply: str) -> None:
         """Let everything wait: the receiver takes no more from us for a long time."""
-        self.rests.begin(_LANE, now, self._rng, retry_after_s=retry_after_s, reply=reply)
+        self.rests.begin(_LANE, self._clock.wall(), self._rng, retry_after_s=retry_after_s, reply=reply)
+        self._note_lane()
+
+    def _note_lane(self) -> None:
+        wall = self._clock.wall()
+        until = self.rests.until((_LANE,), wall)
+        self.lane_until = 0.0 if until is None else self._clock.steady() + until - wall
 
     def weigh(self, delivery: Delivery, judgement: Judgement, now: float) -> bool:
-        """Settle those who rest, in the judgement itself; tell whether anybody began to."""
+        """Settle who rests, and whose time is over, in the judgement itself; tell whether anybody began to rest."""
         message = delivery.message
         if self._evidence or self.rests:
             for result in judgement.settled:
@@ -100,7 +100,7 @@ class Restraint:
                     subjects = subjects_of(message, result.recipient.rcpt_to)
                     self._evidence.taken(subjects)
                     self.rests.taken(subjects)
-                    if self.lane_until(now) is None:
+                    if self._clock.steady() >= self.lane_until:
                         self.rests.taken((_LANE,))
         culprit = self._culprit(message, judgement, now)
         resting: list[Result] = []
@@ -111,9 +111,15 @@ class Restraint:
                     results.remove(result)
                     resting.append(replace(result, rest_until=self._begin(subject, result, culprit, now)))
         judgement.settled += resting
+        for result in [one for one in judgement.again if self._overdue(message, one, now)]:
+            judgement.again.remove(result)
+            judgement.settled.append(result)
         judgement.absolved = culprit is not None and culprit.kind is not Kind.LANE
         judgement.lane_suspected = culprit == _LANE
         return bool(resting)
+
+    def _overdue(self, message: ClaimedMessage, result: Result, now: float) -> bool:
+        return self._settler.overdue(message, result.recipient, self._site, now)
 
     def _culprit(self, message: ClaimedMessage, judgement: Judgement, now: float) -> Subject | None:
         """Let the first vague refusal of a transaction count as evidence: its others are no new ones."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sender.sandbox import Behaviour, Receiver
+from sender.sandbox import Behaviour, Counts, Receiver
 
 from .client import Client, codes
 from .clock import Clock
@@ -226,3 +226,20 @@ async def test_a_mailbox_a_domain_or_a_sender_may_be_refused_by_itself() -> None
             "RCPT TO:<ann@c.test>",
         )
     assert replies == ["450 loud", "250 2.1.0 Ok", "450 ann", "450 all at b", "250 2.1.5 Ok"]
+
+
+async def test_receivers_may_count_together() -> None:
+    """Two receivers with the same counts have one number of sessions, and of messages, for a peer between them."""
+    counts = Counts()
+    behaviour = Behaviour(max_sessions=1, messages_per_second=0.001, burst=1)
+    async with Receiver(behaviour, counts=counts) as one, Receiver(behaviour, counts=counts) as other:
+        async with Client(one) as first:
+            await first.greet()
+            assert codes(await first.deliver()) == ["250", "250", "354", "250"]
+            async with Client(other) as second:
+                assert (await second.reply()).startswith("421 4.7.0")
+            await first.say("QUIT")
+            assert await first.reply() == ""
+        async with Client(other) as second:
+            await second.greet()
+            assert (await second.say("MAIL FROM:<me@a.test>"))[0].startswith("451 4.7.1")
