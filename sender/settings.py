@@ -275,6 +275,9 @@ class DestinationSettings(_Table):
     retry: RetrySettings | None = None
 
 
+_AS_USUAL = DestinationSettings()
+
+
 class StreamSettings(_Table):
     """`[streams.NAME]`: mail that shares a priority and a fair share."""
 
@@ -328,7 +331,7 @@ class Settings(_Table):
 
     def destination(self, name: str) -> DestinationSettings:
         """Give what is different for a domain or site; nothing, where it is not configured."""
-        return self.destinations.get(name) or DestinationSettings()
+        return self.destinations.get(name) or _AS_USUAL
 
 
 def find(path: str | None) -> Path:

@@ -25,7 +25,7 @@ from sender.observe.metrics import OTHER, LaneMetrics
 from sender.route.router import Unroutable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 
     from sender.core.classify import Classifier
     from sender.engine.committer import Batch
@@ -188,7 +188,11 @@ class Dispatcher:
         by_domain: dict[str, list[Queue]] = {}
         for queue in queues:
             by_domain.setdefault(queue.domain, []).append(queue)
-        tasks = {asyncio.create_task(self._look_up(domain)): domain for domain in by_domain}
+        configured = {domain: self.around.router.configured(domain) for domain in by_domain}
+        known = {domain: (by_domain[domain], route) for domain, route in configured.items() if route is not None}
+        if known:
+            await self._offer(known)
+        tasks = {asyncio.create_task(self._look_up(domain)): domain for domain in by_domain if domain not in known}
         wait_s: float | None = self.around.settings.delivery.sibling_wait
         pending: set[asyncio.Task[Route | Unroutable]] = set(tasks)
         while pending:
@@ -202,7 +206,7 @@ class Dispatcher:
         async with self._lookups:
             return await self.around.router.route(domain)
 
-    async def _offer(self, found: dict[str, tuple[list[Queue], Route | Unroutable]]) -> None:
+    async def _offer(self, found: Mapping[str, tuple[list[Queue], Route | Unroutable]]) -> None:
         lanes: dict[str, Lane] = {}
         sites: dict[str, str] = {}
         for domain, (queues, route) in found.items():

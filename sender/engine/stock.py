@@ -110,7 +110,7 @@ class Stock:
             self._depth = max(self._depth // 2, _DEPTH, 2 * sessions)
         self._claimed_at = self.touched_at = now
         self.claiming = True
-        return self.turns.take(_QUEUES_AT_ONCE)
+        return self.turns.take(max(_QUEUES_AT_ONCE, self._depth // 2))
 
     def _set_resting_aside(self, queues: list[Queue], wall: float) -> list[Queue]:
         """Give the queues back whose whole domain rests, and the others to the caller."""

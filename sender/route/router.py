@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from sender.core.endpoint import split_endpoint
@@ -68,12 +69,16 @@ class Router:
         routes = self.settings.routes
         return override or routes.get(domain) or routes.get("*") or "mx"
 
+    def configured(self, domain: str) -> Route | None:
+        """Give the way that the configuration names for a domain; None where it is to be looked up."""
+        static = self.static_route(domain)
+        return None if static == "mx" else _static(static)
+
     async def route(self, domain: str) -> Route | Unroutable:
         """Find the site of a domain."""
-        static = self.static_route(domain)
-        if static != "mx":
-            host, port = split_endpoint(static)
-            return Route(site=static, hosts=(MxHost(0, host),), port=port, static=True)
+        configured = self.configured(domain)
+        if configured is not None:
+            return configured
         port = self.settings.delivery.port
         if domain.startswith("["):
             address = domain[1:-1].removeprefix("ipv6:")
@@ -140,6 +145,12 @@ class Router:
         in_turn = [address for pair in zip(six, four, strict=False) for address in pair]
         shorter = min(len(six), len(four))
         return in_turn + six[shorter:] + four[shorter:]
+
+
+@lru_cache(maxsize=1024)
+def _static(endpoint: str) -> Route:
+    host, port = split_endpoint(endpoint)
+    return Route(site=endpoint, hosts=(MxHost(0, host),), port=port, static=True)
 
 
 def _unroutable(error: ResolveError) -> Unroutable:

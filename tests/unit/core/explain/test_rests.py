@@ -27,7 +27,8 @@ def test_a_lane_says_who_rests() -> None:
         f'"{_BUSY}".'
     ) in text
     assert (
-        f'1 sending domain rests, while others go on: <> (tried in 1h (10:30 UTC)); the last reply to one was: "{_BUSY}".'
+        "1 sending domain rests, while others go on: <> (tried in 1h (10:30 UTC)); the last reply to one was: "
+        f'"{_BUSY}".'
     ) in text
 
 
