@@ -82,7 +82,9 @@ class Control:
             lane, queue_id = self._lane_of(recipient), recipient["queue_id"]
             if lane is not None and lane.name not in lanes:
                 lanes[lane.name] = self._figures(lane, rows)
-            if lane is not None and figures["state"] in {"queued", "deferred"}:
+            if lane is not None and figures["state"] == "in_flight":
+                figures["ahead"] = lane.stock.before(id_number(message_id), recipient["rcpt_to"])
+            elif lane is not None and figures["state"] in {"queued", "deferred"}:
                 if queue_id in ahead:
                     ahead[queue_id] += 1  # the message's recipients before this one
                 elif len(ahead) < _COUNTED:

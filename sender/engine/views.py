@@ -202,7 +202,7 @@ def recipient_state(row: Row, now: float, *, held: bool) -> str:
 def _recipient_view(figures: Row, lane: Row | None, now: float) -> Row:
     state = figures["state"]
     waits = state in {"queued", "deferred"}
-    at = expected_at(figures, lane, now) if waits else None
+    at = expected_at(figures, lane, now) if waits or state == "in_flight" else None
     return {
         "rcpt_to": figures["rcpt_to"],
         # `in_flight` is a state of ours; the others read it as queued.

@@ -148,7 +148,7 @@ async def test_deleting_everything_leaves_nothing_to_deliver(world: World) -> No
 
 
 async def test_a_due_message_is_explained_by_its_lane(world: World) -> None:
-    """A message that is due and waits says for which lane, how much is queued there, and what holds it."""
+    """A message that is due and waits says for which lane, how many go before it, and what holds it."""
     await world.site("capped.test", Behaviour(max_sessions=1, latency_s=1.0))
     await world.start()
     ids = await world.submit([world.message(f"user{number}@capped.test") for number in range(40)], sessions=1)
@@ -157,7 +157,7 @@ async def test_a_due_message_is_explained_by_its_lane(world: World) -> None:
         (recipient,) = (await world.json("message", ids[-1]))["recipients"]
         return (
             recipient["state"] == "queued"
-            and "goes as soon as its lane takes it: default/mx.capped.test, with" in recipient["waiting_for"]
+            and "It is due, and waits for its turn in default/mx.capped.test." in recipient["waiting_for"]
             and recipient["attempts"] == 0
         )
 

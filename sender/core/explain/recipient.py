@@ -32,9 +32,9 @@ def explain_recipient(recipient: Mapping[str, Any], lane: Mapping[str, Any] | No
     sentences: list[str]
     if state == "suspended":
         sentences = [suspension(recipient["suspension"], now)]
-    elif state == "in_flight":
-        sentences = ["It is being tried right now, or is about to be."]
-    elif state in {"queued", "deferred"}:
+    elif state == "in_flight" and (lane is None or recipient["ahead"] is None):
+        sentences = ["It is being tried right now."]
+    elif state in {"queued", "deferred", "in_flight"}:
         sentences = [_wait(recipient, lane, now), *_line(recipient, lane, now), *_end(recipient, now)]
     else:
         sentences = [f"It is {state}; nothing more happens."]
@@ -46,6 +46,8 @@ def explain_recipient(recipient: Mapping[str, Any], lane: Mapping[str, Any] | No
 
 
 def _wait(recipient: Mapping[str, Any], lane: Mapping[str, Any] | None, now: float) -> str:
+    if lane is not None and recipient["state"] == "in_flight":
+        return f"It is among the next in {lane['name']}."
     if recipient["due_at"] > now:
         attempts = recipient["attempts"]
         why = f"attempt {attempts} was deferred" if attempts else "it was scheduled so"
