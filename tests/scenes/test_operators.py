@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -59,6 +60,9 @@ async def test_reading_commands_have_the_keys_of_the_contract(world: World, runs
     assert lane.keys() >= _LANE
     assert (lane["name"], lane["queued"], lane["deferred"]) == ("default/mx.full.test", 3, 3)
     assert (await world.json("lane", "mx.full.test"))["name"] == lane["name"]
+    if runs:
+        (brief,) = json.loads((await world.get("/v1/lanes?brief=1"))[1])["lanes"]
+        assert brief.keys() == lane.keys() - {"history", "taught", "tried", "paced", "last_refusal", "explanation"}
     message = await world.json("message", message_id)
     assert message.keys() >= _MESSAGE
     (recipient,) = message["recipients"]

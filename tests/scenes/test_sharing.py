@@ -133,3 +133,22 @@ async def test_a_rate_that_is_shared_is_kept_together(world: World) -> None:
     paces = {lane["messages_per_second"] for lane in [await world.json("lane", f"mx.{d}.test") for d in ("a", "b")]}
     assert len(paces) == 1
     assert None not in paces
+
+
+async def test_an_operators_word_holds_for_all_who_share(world: World) -> None:
+    """A shared limit has a name, by which it is set, daemon or none; each of its lanes shows it."""
+    await _provider(world, "a.test", "b.test")
+    await world.start(_shared("a.test", "b.test"))
+    await world.submit([*_messages(world, "a.test", 3), *_messages(world, "b.test", 3)])
+    await world.until_empty()
+    assert (await world.json("lane", "default/provider", "--set-window", "2"))["window"] == 2
+    assert [lane["window"] for lane in await world.json("lanes")] == [2, 2]
+    await world.stop()
+    assert [lane["window"] for lane in await world.json("lanes")] == [2, 2]
+    shown = await world.json("lane", "provider", "--set-window", "3", "--reason", "why not")
+    assert (shown["name"], shown["shared_with"]) == ("default/provider", ["default/mx.a.test", "default/mx.b.test"])
+    await world.start()
+    await world.submit(_messages(world, "b.test", 3))
+    await world.until_empty()
+    for lane in await world.json("lanes"):
+        assert (lane["window"], lane["history"][-1]["reason"]) == (3, "why not")

@@ -19,7 +19,7 @@ def expected_at(recipient: Mapping[str, Any], lane: Mapping[str, Any] | None, no
     if lane is None or ahead is None or lane["blocked_by"] == "suspended":
         return None
     due_at: float = max(now, recipient["due_at"])
-    rate: float = lane["delivered_per_minute"]
+    rate: float = lane["present_per_minute"]
     free = ahead == 0 and not lane["blocked_by"]
     if not free and not rate:
         return None
@@ -61,11 +61,11 @@ def _line(recipient: Mapping[str, Any], lane: Mapping[str, Any] | None, now: flo
     """Say who goes before it in the lane, at which rate, and what holds the lane back."""
     if lane is None:
         return
-    ahead, rate, by = recipient["ahead"], lane["delivered_per_minute"], lane["blocked_by"]
+    ahead, rate, by = recipient["ahead"], lane["present_per_minute"], lane["blocked_by"]
     at = expected_at(recipient, lane, now)
     if ahead:
         goes = f"{count(ahead, 'recipient goes', 'recipients go')} before it"
-        rated = f"at the present rate, {rate:,} per minute, it goes {coming(at, now)}" if at is not None else ""
+        rated = f"at the present rate, {rate:,.4g} per minute, it goes {coming(at, now)}" if at is not None else ""
         yield f"{goes}; {rated or 'none was delivered in the last minute'}."
     elif ahead == 0:
         yield "No other goes before it."

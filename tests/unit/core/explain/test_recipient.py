@@ -10,7 +10,7 @@ from sender.core.explain import expected_at, explain_recipient
 
 from .figures import HOUR, NOW, lane, recipient
 
-_BUSY = lane(window=4, growing=False, queued=120, delivered_per_minute=60, blocked_by="window", next_change_at=NOW + 30)
+_BUSY = lane(window=4, growing=False, queued=120, present_per_minute=60, blocked_by="window", next_change_at=NOW + 30)
 _DOWN = lane(queued=8, blocked_by="connect_failed", next_change_at=NOW + 100)
 
 
@@ -113,7 +113,7 @@ def test_a_recipient_says_why_it_is_where_it_is_and_when_it_goes(
         (recipient(ahead=0, due_at=NOW + 9), lane(), NOW + 9),
         (recipient(ahead=0), _DOWN, None),
         (recipient(ahead=3), lane(), None),
-        (recipient(ahead=3), lane(delivered_per_minute=60, blocked_by="suspended"), None),
+        (recipient(ahead=3), lane(present_per_minute=60, blocked_by="suspended"), None),
         (recipient(ahead=None), _BUSY, None),
         (recipient(ahead=3), None, None),
     ],
