@@ -92,8 +92,9 @@ class Api:
         wanted = {key: request.query_params.get(key, "") for key in ("domain", "site", "stream")}
         return _json(await self._engine.queue(**wanted))
 
-    async def _lanes(self, _request: Request) -> Response:
-        return _json({"lanes": await self._engine.lanes(), "totals": await self._engine.totals()})
+    async def _lanes(self, request: Request) -> Response:
+        brief = request.query_params.get("brief", "") not in {"", "0"}
+        return _json({"lanes": await self._engine.lanes(brief=brief), "totals": await self._engine.totals()})
 
     async def _lane(self, request: Request) -> Response:
         return _json(await self._engine.lane(request.path_params["name"]))

@@ -58,10 +58,12 @@ def _lanes(arguments: argparse.Namespace) -> int:
     if arguments.file is not None:
         return _import(settings, arguments.file, arguments.reason)
 
-    async def offline(control: Control) -> dict[str, Any]:
-        return {"lanes": await control.lanes(), "totals": await control.totals()}
+    brief = not arguments.json
 
-    answer = ask(settings, "GET", "/v1/lanes", offline=offline)
+    async def offline(control: Control) -> dict[str, Any]:
+        return {"lanes": await control.lanes(brief=brief)}
+
+    answer = ask(settings, "GET", f"/v1/lanes{query(brief='1' if brief else None)}", offline=offline)
     if arguments.json:
         print_json(answer["lanes"])
     else:

@@ -158,7 +158,9 @@ class Allowance:
 
     def gives(self, lane: Lane, now: float, *, idle: bool = False) -> bool:
         """Tell whether a lane shall end a session for another lane that waits."""
-        return bool(self._sharing) and self.window.may_retire(now) and self._sharing.gives(lane, now, idle=idle)
+        if not self._sharing or not (idle or self.window.may_retire(now)):
+            return False
+        return self._sharing.gives(lane, now, idle=idle)
 
     def pass_on(self, done: Lane | None = None) -> None:
         """Let whoever is first in line do what can be done now, then who is first after that, as far as `done`."""
@@ -227,6 +229,7 @@ class Allowance:
     def begin_anew(self, row: Mapping[str, Any] | None, *, act: str, reason: str) -> None:
         """Forget what was learned, and begin with what an operator brings, or with nothing; sessions go on."""
         now, before, lane = self.around.clock.steady(), self.window.limit, self._any_lane()
+        self.note_changes(lane)
         self._learn_from(row, self.window.ceiling)
         for each in self.lanes.values():
             for ticket in each.tickets:

@@ -47,13 +47,23 @@ class Control:
         ]
         return views.queue_view(wanted, self._held())
 
-    async def lanes(self) -> list[Row]:
-        """Show every lane."""
-        rows = await self._spool.queue_report(self._clock.wall())
+    async def lanes(self, *, brief: bool = False) -> list[Row]:
+        """Show every lane. `brief`: without history and explanation."""
         now = self._clock.wall()
-        figures = [self._figures(lane, rows) for lane in self._dispatcher.lanes.values()]
-        figures += [self._remembered(name, row, rows) for name, row in self._dispatcher.learned.asleep.items()]
-        return [views.shown_lane(lane, now) for lane in sorted(figures, key=lambda lane: str(lane["name"]))]
+        served: dict[str, list[Row]] = {}
+        others: dict[str, list[Row]] = {}
+        for row in await self._spool.queue_report(now):
+            lane = self._lane_of(row)
+            if lane is not None:
+                served.setdefault(lane.name, []).append(row)
+            others.setdefault(row["site"], []).append(row)
+        figures = [self._figures(lane, served.get(name, [])) for name, lane in self._dispatcher.lanes.items()]
+        figures += [
+            self._remembered(name, memory, others.get(name.partition("/")[2], []))
+            for name, memory in self._dispatcher.learned.asleep.items()
+        ]
+        show = views.brief_lane if brief else views.shown_lane
+        return [show(lane, now) for lane in sorted(figures, key=lambda lane: str(lane["name"]))]
 
     async def lane(self, name: str) -> Row:
         """Show one lane, by its name or its site, or one of those that share a limit. Raises LaneError."""
@@ -64,7 +74,11 @@ class Control:
             sharing = learned.allowances[name].lanes.values()
             name = max(sharing, key=lambda lane: (lane.sessions, lane.stock.waiting)).name
         lane = lanes.get(name)
-        figures = self._remembered(name, learned.whole(name), rows) if lane is None else self._figures(lane, rows)
+        if lane is not None:
+            figures = self._figures(lane, [row for row in rows if self._lane_of(row) is lane])
+        else:
+            site = name.partition("/")[2]
+            figures = self._remembered(name, learned.whole(name), [row for row in rows if row["site"] == site])
         return views.shown_lane(figures, self._clock.wall())
 
     async def message(self, message_id: str) -> Row | None:
@@ -81,8 +95,10 @@ class Control:
             figures = self._recipient_figures(recipient, report, now)
             lane, queue_id = self._lane_of(recipient), recipient["queue_id"]
             if lane is not None and lane.name not in lanes:
-                lanes[lane.name] = self._figures(lane, rows)
-            if lane is not None and figures["state"] in {"queued", "deferred"}:
+                lanes[lane.name] = self._figures(lane, [row for row in rows if self._lane_of(row) is lane])
+            if lane is not None and figures["state"] == "in_flight":
+                figures["ahead"] = lane.stock.before(id_number(message_id), recipient["rcpt_to"])
+            elif lane is not None and figures["state"] in {"queued", "deferred"}:
                 if queue_id in ahead:
                     ahead[queue_id] += 1  # the message's recipients before this one
                 elif len(ahead) < _COUNTED:
@@ -146,16 +162,13 @@ class Control:
         return views.held_by(self._dispatcher.suspensions)
 
     def _figures(self, lane: Lane, rows: list[Row]) -> Row:
-        mine = (row for row in rows if (found := self._lane_of(row)) is not None and found is lane)
         suspension = self._dispatcher.suspension_of(lane)
         held = None if suspension is None else views.suspension_figures(suspension)
-        return views.lane_figures(lane, mine, self._clock, held)
+        return views.lane_figures(lane, rows, self._clock, held)
 
-    def _remembered(self, name: str, row: Row, rows: list[Row]) -> Row:
-        site = name.partition("/")[2]
-        mine = [row for row in rows if row["site"] == site]
+    def _remembered(self, name: str, memory: Row, rows: list[Row]) -> Row:
         start, ceiling = self._around.settings.window.start, self._dispatcher.learned.ceiling(name)
-        return views.remembered_figures(name, row, mine, self._clock.wall(), start=start, ceiling=ceiling)
+        return views.remembered_figures(name, memory, rows, self._clock.wall(), start=start, ceiling=ceiling)
 
     def _lane_of(self, row: Row) -> Lane | None:
         """Find the lane that serves a queue: the one that served it last, or the one of its site."""

@@ -65,7 +65,7 @@ class Learned:
         return {
             name: self.whole(name)
             for name, row in self._rows.items()
-            if name not in self._lanes and "shared_by" not in row
+            if name not in self._lanes and ("shared_by" not in row or "messages_per_session" in row)
         }
 
     def whole(self, name: str) -> Row:
@@ -111,8 +111,9 @@ class Learned:
         return rows
 
     def _shared_row(self, allowance: Allowance, names: Iterable[str], *, clean: bool) -> dict[str, Row]:
-        before = self._rows.get(allowance.name, {}).get("shared_by", ())
-        return {allowance.name: {**allowance.memory(clean=clean), "shared_by": sorted({*before, *names})}}
+        before = self._rows.get(allowance.name, {})
+        shared_by = sorted({*before.get("shared_by", ()), *names})
+        return {allowance.name: {**before, **allowance.memory(clean=clean), "shared_by": shared_by}}
 
     # operators
 
@@ -191,6 +192,8 @@ class Learned:
             allowance = self.allowances.get(name)
             if allowance is not None:
                 allowance.begin_anew(row, act="import", reason=reason)
+            elif "shares" in row and name not in self._lanes:
+                self._rows[name] = row
             elif name not in self._lanes:
                 before = self._rows.get(name, {})
                 limit = row.get("limit") or self._around.settings.window.start
@@ -224,10 +227,12 @@ class Learned:
 
     async def _save(self, *names: str) -> None:
         """Record at once what an operator did: it outlives a crash."""
-        rows = {name: self._rows[name] for name in names if name in self._rows}
+        rows: dict[str, Row] = {}
         for name in names:
             allowance = self.allowances.get(name)
-            if allowance is not None:
+            if allowance is None and name not in self._lanes:
+                rows[name] = self._rows[name]
+            elif allowance is not None:
                 rows |= {lane.name: lane.memory(clean=False) for lane in allowance.lanes.values()}
                 if name not in allowance.lanes:
                     rows |= self._shared_row(allowance, allowance.lanes, clean=False)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 _INSTANTS = {"since", "until"}
+_LONG = {"history", "taught", "tried", "paced", "last_refusal"}
 
 
 def lane_figures(lane: Lane, rows: Iterable[Row], clock: Clock, suspension: Row | None = None) -> Row:
@@ -36,6 +37,7 @@ def lane_figures(lane: Lane, rows: Iterable[Row], clock: Clock, suspension: Row 
         "sessions": lane.sessions,
         **_queued(rows),
         "delivered_per_minute": lane.delivered.value(now),
+        "present_per_minute": round(lane.delivered.present(now), 1),
         "deferrals_per_minute": lane.deferrals.value(now),
         "state": lane.standing.state,
         "blocked_by": lane.standing.blocked_by,
@@ -77,6 +79,7 @@ def remembered_figures(
         "sessions": 0,
         **_queued(rows),
         "delivered_per_minute": 0,
+        "present_per_minute": 0.0,
         "deferrals_per_minute": 0,
         "state": "open",
         "blocked_by": "asleep",
@@ -113,6 +116,11 @@ def _queued(rows: Iterable[Row]) -> Row:
 def shown_lane(figures: Row, now: float) -> Row:
     """Put the explanation beside the figures, and write instants as text."""
     return {**_dated(figures), "explanation": explain_lane(figures, now)}
+
+
+def brief_lane(figures: Row, _now: float) -> Row:
+    """Leave out how it came about: several lanes may share a long history."""
+    return _dated({key: value for key, value in figures.items() if key not in _LONG})
 
 
 def _dated(value: Row) -> Row:
@@ -206,7 +214,7 @@ def recipient_state(row: Row, now: float, *, held: bool) -> str:
 def _recipient_view(figures: Row, lane: Row | None, now: float) -> Row:
     state = figures["state"]
     waits = state in {"queued", "deferred"}
-    at = expected_at(figures, lane, now) if waits else None
+    at = expected_at(figures, lane, now) if waits or state == "in_flight" else None
     return {
         "rcpt_to": figures["rcpt_to"],
         # `in_flight` is a state of ours; the others read it as queued.

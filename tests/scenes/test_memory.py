@@ -155,6 +155,25 @@ async def test_a_lane_that_slept_knows_what_it_knew(world: World) -> None:
     assert after["taught"] == before["taught"]
 
 
+async def test_a_lane_without_mail_for_a_month_is_forgotten(world: World) -> None:
+    """A lane that is asleep and has had no mail for thirty days is gone, from the spool too; one at work stays."""
+    later_s = 0.0
+    world.clock = Clock(steady=lambda: time.monotonic() + later_s, wall=lambda: time.time() + later_s)
+    await _throttled(world)
+    dispatcher = world.daemon.dispatcher
+    assert dispatcher is not None
+    await world.until("its sessions have ended", lambda: not dispatcher.lanes[_NAME].crew.tasks)
+    later_s = 3600.0
+    dispatcher.memory(clean=False, everything=False)
+    dispatcher.memory(clean=False, everything=False)
+    await dispatcher.learned.forget_old()
+    assert [lane["name"] for lane in await world.json("lanes")] == [_NAME]
+    later_s = 31 * 86400.0
+    await dispatcher.learned.forget_old()
+    assert await world.json("lanes") == []
+    assert await world.daemon.spool.lanes() == {}
+
+
 async def test_what_cannot_be_meant_is_said_so(world: World) -> None:
     """A name that is not there is answered with those near it, a window out of range with its rule, and so by HTTP."""
     await _throttled(world, {"window": {"max": 20}})
@@ -205,7 +224,7 @@ async def test_a_message_says_who_goes_before_it_and_when_it_is_given_up(world: 
     """A message that waits in a lane has its place in line, an estimate, and the instant at which it is returned."""
     await world.site("slow.test", Behaviour(max_sessions=1, latency_s=0.05))
     await world.start({"window": {"start": 1, "max": 1}})
-    ids = await world.submit([world.message(f"user{number}@slow.test") for number in range(60)], sessions=1)
+    ids = await world.submit([world.message(f"user{number}@slow.test") for number in range(300)], sessions=1)
 
     async def estimated() -> bool:
         (recipient,) = (await world.json("message", ids[-1]))["recipients"]
@@ -215,7 +234,7 @@ async def test_a_message_says_who_goes_before_it_and_when_it_is_given_up(world: 
     await world.until_true("there is a rate", estimated)
     message = await world.json("message", ids[-1])
     (recipient,) = message["recipients"]
-    assert 0 < recipient["ahead"] < 60
+    assert 0 < recipient["ahead"] < 300
     assert message["accepted_at"] < recipient["expected_at"] < recipient["expires_at"]
     assert recipient["waiting_for"].endswith("it is returned to its sender.")
     await world.command("delete", "--all")

@@ -234,16 +234,13 @@ def _next_try(lane: Mapping[str, Any], now: float, *, full: str = "") -> Iterato
 
 
 def _outlook(lane: Mapping[str, Any]) -> Iterator[str]:
-    due, rate = lane["queued"] - lane["deferred"], lane["delivered_per_minute"]
+    due, rate = lane["queued"] - lane["deferred"], lane["present_per_minute"]
     if lane["blocked_by"] in {"asleep", "suspended"} or due <= 0:
         return
     if not rate:
         yield "Nothing was delivered in the last minute."
         return
-    yield (
-        f"{count(rate, 'recipient was', 'recipients were')} delivered in the last minute; "
-        f"at that rate what is due is delivered in {duration_text(60 * due / rate)}."
-    )
+    yield f"At the present rate, {rate:,.4g} per minute, what is due is delivered in {duration_text(60 * due / rate)}."
 
 
 def _sentence(text: str) -> str:

@@ -20,7 +20,7 @@ def expected_at(recipient: Mapping[str, Any], lane: Mapping[str, Any] | None, no
     if lane is None or ahead is None or lane["blocked_by"] == "suspended":
         return None
     due_at: float = max(now, recipient["due_at"])
-    rate: float = lane["delivered_per_minute"]
+    rate: float = lane["present_per_minute"]
     free = ahead == 0 and not lane["blocked_by"]
     if not free and not rate:
         return None
@@ -33,9 +33,9 @@ def explain_recipient(recipient: Mapping[str, Any], lane: Mapping[str, Any] | No
     sentences: list[str]
     if state == "suspended":
         sentences = [suspension(recipient["suspension"], now)]
-    elif state == "in_flight":
-        sentences = ["It is being tried right now, or is about to be."]
-    elif state in {"queued", "deferred"}:
+    elif state == "in_flight" and (lane is None or recipient["ahead"] is None):
+        sentences = ["It is being tried right now."]
+    elif state in {"queued", "deferred", "in_flight"}:
         sentences = [_wait(recipient, lane, now), *_line(recipient, lane, now), *_end(recipient, now)]
     else:
         sentences = [f"It is {state}; nothing more happens."]
@@ -47,6 +47,8 @@ def explain_recipient(recipient: Mapping[str, Any], lane: Mapping[str, Any] | No
 
 
 def _wait(recipient: Mapping[str, Any], lane: Mapping[str, Any] | None, now: float) -> str:
+    if lane is not None and recipient["state"] == "in_flight":
+        return f"It is among the next in {lane['name']}."
     if recipient["due_at"] > now:
         why = why_it_rests(recipient, lane) or _why_later(recipient)
         return f"It waits until its next attempt, {coming(recipient['due_at'], now)}, because {why}."
@@ -65,11 +67,11 @@ def _line(recipient: Mapping[str, Any], lane: Mapping[str, Any] | None, now: flo
     """Say who goes before it in the lane, at which rate, and what holds the lane back."""
     if lane is None:
         return
-    ahead, rate, by = recipient["ahead"], lane["delivered_per_minute"], lane["blocked_by"]
+    ahead, rate, by = recipient["ahead"], lane["present_per_minute"], lane["blocked_by"]
     at = expected_at(recipient, lane, now)
     if ahead:
         goes = f"{count(ahead, 'recipient goes', 'recipients go')} before it"
-        rated = f"at the present rate, {rate:,} per minute, it goes {coming(at, now)}" if at is not None else ""
+        rated = f"at the present rate, {rate:,.4g} per minute, it goes {coming(at, now)}" if at is not None else ""
         yield f"{goes}; {rated or 'none was delivered in the last minute'}."
     elif ahead == 0:
         yield "No other goes before it."

@@ -40,7 +40,7 @@ def lane(**facts: Any) -> Figures:  # noqa: ANN401 - any fact of a lane
         "sessions": 0,
         "queued": 0,
         "deferred": 0,
-        "delivered_per_minute": 0,
+        "present_per_minute": 0,
         "blocked_by": "",
         "next_change_at": None,
         "next_try_at": None,

@@ -26,7 +26,7 @@ def test_a_lane_that_was_throttled_an_hour_ago_tells_what_happened_and_what_will
         sessions=4,
         queued=1200,
         deferred=30,
-        delivered_per_minute=240,
+        present_per_minute=240,
         blocked_by="window",
         next_change_at=NOW + 130,
         next_try_at=NOW + 130,
@@ -45,7 +45,7 @@ def test_a_lane_that_was_throttled_an_hour_ago_tells_what_happened_and_what_will
         "One session more is tried in 2m 10s (09:32 UTC).\n"
         "If it is taken, the window becomes 5 and goes on growing until one is refused; "
         "if it is refused, the window stays 4 and the next try comes later.\n"
-        "240 recipients were delivered in the last minute; at that rate what is due is delivered in 4m 52s."
+        "At the present rate, 240 per minute, what is due is delivered in 4m 52s."
     )
 
 
@@ -130,7 +130,7 @@ def test_a_lane_that_grows_for_the_first_time_counts_what_was_taken() -> None:
         window=12,
         sessions=13,
         queued=800,
-        delivered_per_minute=900,
+        present_per_minute=900,
         blocked_by="opening",
         history=history,
         tried={"taken": 7, "taken_from": 5, "taken_at": NOW - 23},
@@ -142,7 +142,7 @@ def test_a_lane_that_grows_for_the_first_time_counts_what_was_taken() -> None:
         "23s ago the window came to 12, where it has been since.\n"
         "Its last 6 changes: 6 → 7 → 8 → 9 → 10 → 11 → 12.\n"
         "Mail waits because a session is being opened, and the next one follows when the receiver has taken it.\n"
-        "900 recipients were delivered in the last minute; at that rate what is due is delivered in 53s."
+        "At the present rate, 900 per minute, what is due is delivered in 53s."
     )
 
 
@@ -183,14 +183,14 @@ def test_a_lane_that_is_blocked_says_how_it_comes_back() -> None:
 def test_a_lane_that_is_paced_says_what_taught_the_pace() -> None:
     """A pace is told as a rate, with the reply that asked for it and how it rises."""
     paced = {"at": NOW - HOUR, "per_second": 1.0, "stage": "mail", "host": "mx1.example.org", "reply": "451 slow down"}
-    facts = {"sessions": 2, "queued": 90, "blocked_by": "pace", "next_change_at": NOW + 0.4, "delivered_per_minute": 74}
+    facts = {"sessions": 2, "queued": 90, "blocked_by": "pace", "next_change_at": NOW + 0.4, "present_per_minute": 74}
     assert _text(messages_per_second=1.234, paced=paced, **facts).endswith(
         "That is its starting value: no session has been refused yet.\n"
         "At most 1.23 messages per second are started, because more were refused in reply to MAIL FROM "
         'by mx1.example.org 1h ago (08:30 UTC): "451 slow down".\n'
         "That rises every half minute while nothing is refused for it.\n"
         "Mail waits because the receiver takes only so many messages per second; it goes on in a moment.\n"
-        "74 recipients were delivered in the last minute; at that rate what is due is delivered in 1m 13s."
+        "At the present rate, 74 per minute, what is due is delivered in 1m 13s."
     )
     assert "At most 30 messages per minute are started, as was remembered." in _text(messages_per_second=0.5, **facts)
 
@@ -251,7 +251,7 @@ def test_a_lane_after_a_restart_tells_what_it_began_with() -> None:
         growing=False,
         queued=3,
         sessions=3,
-        delivered_per_minute=10,
+        present_per_minute=10,
         began_at=NOW - 5 * MINUTE,
         remembered_age_s=42.0,
         history=[taught, change(50, 40, NOW - 5 * MINUTE, "remembered")],
@@ -271,7 +271,7 @@ def test_a_lane_after_a_restart_tells_what_it_began_with() -> None:
         "When every session is in use and mail waits, one session more is tried.\n"
         "If it is taken, the window becomes 41 and goes on growing until one is refused; "
         "if it is refused, the window stays 40 and the next try comes later.\n"
-        "10 recipients were delivered in the last minute; at that rate what is due is delivered in 18s."
+        "At the present rate, 10 per minute, what is due is delivered in 18s."
     )
 
 

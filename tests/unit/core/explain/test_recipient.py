@@ -10,7 +10,7 @@ from sender.core.explain import expected_at, explain_recipient
 
 from .figures import HOUR, NOW, lane, recipient
 
-_BUSY = lane(window=4, growing=False, queued=120, delivered_per_minute=60, blocked_by="window", next_change_at=NOW + 30)
+_BUSY = lane(window=4, growing=False, queued=120, present_per_minute=60, blocked_by="window", next_change_at=NOW + 30)
 _DOWN = lane(queued=8, blocked_by="connect_failed", next_change_at=NOW + 100)
 
 
@@ -69,7 +69,18 @@ _DOWN = lane(queued=8, blocked_by="connect_failed", next_change_at=NOW + 100)
             None,
             "It is due, and goes as soon as a lane serves it. Its time is over: the next attempt is the last one.",
         ),
-        (recipient(state="in_flight"), _BUSY, "It is being tried right now, or is about to be."),
+        (recipient(state="in_flight"), _BUSY, "It is being tried right now."),
+        (recipient(state="in_flight", ahead=3), None, "It is being tried right now."),
+        (
+            recipient(state="in_flight", ahead=3, expires_at=NOW + 30),
+            _BUSY,
+            (
+                "It is among the next in default/mx.example.org. 3 recipients go before it; "
+                "at the present rate, 60 per minute, it goes in 3s. "
+                "In that lane every session that the receiver allows is in use; one more is tried in 30s. "
+                "If it has not been delivered in 30s, it is returned to its sender."
+            ),
+        ),
         (
             recipient(state="bounced", history=[{"host": "", "reply": "550 5.1.1 no such user"}]),
             None,
@@ -102,7 +113,7 @@ def test_a_recipient_says_why_it_is_where_it_is_and_when_it_goes(
         (recipient(ahead=0, due_at=NOW + 9), lane(), NOW + 9),
         (recipient(ahead=0), _DOWN, None),
         (recipient(ahead=3), lane(), None),
-        (recipient(ahead=3), lane(delivered_per_minute=60, blocked_by="suspended"), None),
+        (recipient(ahead=3), lane(present_per_minute=60, blocked_by="suspended"), None),
         (recipient(ahead=None), _BUSY, None),
         (recipient(ahead=3), None, None),
     ],
