@@ -7,6 +7,7 @@ every reply follows from that value and from what the peer has sent.
 from sender.sandbox.behaviour import Behaviour, Close, Hang
 from sender.sandbox.dns import DnsServer
 from sender.sandbox.ledger import Ledger, Store
+from sender.sandbox.limits import Counts
 from sender.sandbox.office import Arrival, Tally
 from sender.sandbox.receiver import Receiver
 from sender.sandbox.zone import Zone
@@ -15,6 +16,7 @@ __all__ = [
     "Arrival",
     "Behaviour",
     "Close",
+    "Counts",
     "DnsServer",
     "Hang",
     "Ledger",

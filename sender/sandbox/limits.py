@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 _TRIPLES_KEPT = 1_000_000
 
@@ -71,6 +71,14 @@ class Rates:
             return False
         bucket.tokens -= 1
         return True
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What is counted for each peer; receivers of one provider may count together."""
+
+    slots: Slots = field(default_factory=Slots)
+    rates: Rates = field(default_factory=Rates)
 
 
 class Greylist:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from sender.sandbox import ledger
 from sender.sandbox.behaviour import Behaviour, Script
 from sender.sandbox.content import Content
-from sender.sandbox.limits import Greylist, Rates, Slots
+from sender.sandbox.limits import Counts, Greylist
 from sender.sandbox.syntax import NO_PARAMETERS
 from sender.sandbox.voice import Voice
 
@@ -93,16 +93,17 @@ class Office:
         *,
         store: Store | None = None,
         keep_arrivals: bool = False,
+        counts: Counts | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Begin with nothing seen; `clock` gives the seconds of every limit."""
+        """Begin with nothing seen, but for `counts` of others; `clock` gives the seconds of every limit."""
         self.tally = Tally()
         self.arrivals: list[Arrival] = []
         self._store = store
         self._keep_arrivals = keep_arrivals
         self._clock = clock
-        self._slots = Slots()
-        self._rates = Rates()
+        counts = counts or Counts()
+        self._slots, self._rates = counts.slots, counts.rates
         self._greylist = Greylist()
         self._behaviour = behaviour
         self.script = Script(behaviour.scripted)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from sender.sandbox.behaviour import Behaviour
     from sender.sandbox.ledger import Store
+    from sender.sandbox.limits import Counts
 
 _BACKLOG = 1024
 
@@ -32,12 +33,17 @@ class Receiver:
         port: int = 0,
         store: Store | None = None,
         keep_arrivals: bool = False,
+        counts: Counts | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Describe a receiver; port 0 lets the system choose. `clock` gives the seconds of the limits."""
+        """Describe a receiver; port 0 lets the system choose.
+
+        Receivers with the same `counts` count a peer's sessions and messages together, each against its own limits.
+        `clock` gives the seconds of the limits.
+        """
         self._host = host
         self._port = port
-        self._office = Office(behaviour, store=store, keep_arrivals=keep_arrivals, clock=clock)
+        self._office = Office(behaviour, store=store, keep_arrivals=keep_arrivals, counts=counts, clock=clock)
         self._server: asyncio.Server | None = None
         self._sessions: set[Session] = set()
         self._idle = asyncio.Event()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sender.sandbox import Behaviour, Receiver
+from sender.sandbox import Behaviour, Counts, Receiver
 
 from .client import Client, codes
 from .clock import Clock
@@ -209,3 +209,20 @@ async def test_a_refusal_after_a_delay_still_closes() -> None:
     """A refused session with latency gets the refusal and then the end."""
     async with Receiver(Behaviour(max_sessions=0, latency_s=0.001)) as receiver, Client(receiver) as client:
         assert codes([await client.reply(), await client.reply()]) == ["421", ""]
+
+
+async def test_receivers_may_count_together() -> None:
+    """Two receivers with the same counts have one number of sessions, and of messages, for a peer between them."""
+    counts = Counts()
+    behaviour = Behaviour(max_sessions=1, messages_per_second=0.001, burst=1)
+    async with Receiver(behaviour, counts=counts) as one, Receiver(behaviour, counts=counts) as other:
+        async with Client(one) as first:
+            await first.greet()
+            assert codes(await first.deliver()) == ["250", "250", "354", "250"]
+            async with Client(other) as second:
+                assert (await second.reply()).startswith("421 4.7.0")
+            await first.say("QUIT")
+            assert await first.reply() == ""
+        async with Client(other) as second:
+            await second.greet()
+            assert (await second.say("MAIL FROM:<me@a.test>"))[0].startswith("451 4.7.1")
