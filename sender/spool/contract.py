@@ -237,11 +237,17 @@ class Spool(Protocol):
     async def lanes(self) -> dict[str, tuple[float, dict[str, Any]]]:
         """What lanes had learned, with the instant it was saved."""
 
+    async def forget_lanes(self, names: Sequence[str]) -> None:
+        """Forget what lanes had learned."""
+
     async def queue_report(self, now: float) -> list[dict[str, Any]]:
         """Figures for each queue."""
 
     async def message_report(self, message_id: int) -> dict[str, Any] | None:
         """A message and its recipients, ended ones too while they are kept."""
+
+    async def ahead(self, queue_ids: Sequence[int], *, due_before: float) -> int:
+        """Count the recipients of these queues that are claimed, or queued and due before an instant."""
 
     async def totals(self) -> dict[str, int]:
         """Recipients since the spool was made: accepted, and by how they ended."""

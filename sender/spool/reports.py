@@ -13,6 +13,7 @@ from sender.spool.contract import QueueRow, State
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Sequence
 
 _STALE_S = 3600.0  # content without a message that is older than this belongs to nobody
 
@@ -81,10 +82,22 @@ def queue_report(connection: sqlite3.Connection, now: float) -> list[dict[str, A
     ]
 
 
+def ahead(connection: sqlite3.Connection, queue_ids: Sequence[int], due_before: float) -> int:
+    """Count the recipients of queues that are claimed, or queued and due before an instant; from the indexes alone."""
+    ids = orjson.dumps(list(queue_ids)).decode()
+    (count,) = connection.execute(
+        "SELECT (SELECT count(*) FROM json_each(?1) j JOIN recipients r ON r.queue_id = j.value"
+        " WHERE r.state = 0 AND r.due_at < ?2)"
+        " + (SELECT count(*) FROM recipients r WHERE r.state = 1 AND r.queue_id IN (SELECT value FROM json_each(?1)))",
+        (ids, due_before),
+    ).fetchone()
+    return int(count)
+
+
 def message_report(connection: sqlite3.Connection, message_id: int) -> dict[str, Any] | None:
     """Read a message with its recipients and their histories."""
     message = connection.execute(
-        "SELECT mail_from, stream, accepted_at, size, expires_at, first_recipient, recipients"
+        "SELECT mail_from, stream, priority, accepted_at, size, expires_at, first_recipient, recipients"
         " FROM messages WHERE id = ?",
         (message_id,),
     ).fetchone()
@@ -94,21 +107,22 @@ def message_report(connection: sqlite3.Connection, message_id: int) -> dict[str,
         "SELECT r.rcpt_to, r.state, r.attempts, r.due_at, r.history, q.id, q.domain, d.site FROM recipients r"
         " JOIN queues q ON q.id = r.queue_id LEFT JOIN domains d ON d.name = q.domain"
         " WHERE r.id >= ? AND r.id < ? ORDER BY r.id",
-        (message[5], message[5] + message[6]),
+        (message[6], message[6] + message[7]),
     )
     return {
         "id": id_text(message_id),
         "mail_from": message[0],
         "stream": message[1],
-        "accepted_at": message[2],
-        "size": message[3],
-        "expires_at": message[4],
+        "priority": message[2],
+        "accepted_at": message[3],
+        "size": message[4],
+        "expires_at": message[5],
         "recipients": [
             {
                 "rcpt_to": row[0],
                 "state": State(row[1]),
                 "attempts": row[2],
-                "due_at": max(row[3], message[2]),
+                "due_at": max(row[3], message[3]),
                 "history": [orjson.loads(line) for line in row[4].splitlines()],
                 "queue_id": row[5],
                 "domain": row[6],

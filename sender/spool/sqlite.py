@@ -14,11 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import orjson
-
 from sender.core.errors import SpoolError
 from sender.core.identity import MessageIds
-from sender.spool import claims, reports, schema, suspending
+from sender.spool import claims, lanes, reports, schema, suspending
 from sender.spool.contract import QueueRow
 from sender.spool.lock import DeliveryLock
 from sender.spool.wake import Waker, wake
@@ -395,16 +393,15 @@ class SqliteSpool:
 
     async def save_lanes(self, memory: Mapping[str, Mapping[str, Any]], now: float) -> None:
         """Keep what lanes have learned."""
-        rows = [(name, now, orjson.dumps(learned).decode()) for name, learned in memory.items()]
-        await self._writer.submit(
-            "remember lanes", lambda c: c.executemany("INSERT OR REPLACE INTO lanes VALUES (?, ?, ?)", rows)
-        )
+        await self._writer.submit("remember lanes", lambda c: lanes.save(c, memory, now))
 
     async def lanes(self) -> dict[str, tuple[float, dict[str, Any]]]:
         """What lanes had learned."""
-        return await self._read(
-            lambda c: {name: (at, orjson.loads(memory)) for name, at, memory in c.execute("SELECT * FROM lanes")}
-        )
+        return await self._read(lanes.read)
+
+    async def forget_lanes(self, names: Sequence[str]) -> None:
+        """Forget what lanes had learned."""
+        await self._writer.submit("forget lanes", lambda c: lanes.forget(c, names))
 
     async def queue_report(self, now: float) -> list[dict[str, Any]]:
         """Figures for each queue."""
@@ -413,6 +410,10 @@ class SqliteSpool:
     async def message_report(self, message_id: int) -> dict[str, Any] | None:
         """A message and its recipients."""
         return await self._read(lambda c: reports.message_report(c, message_id))
+
+    async def ahead(self, queue_ids: Sequence[int], *, due_before: float) -> int:
+        """Count who is claimed, or due before an instant, in these queues."""
+        return await self._read(lambda c: reports.ahead(c, queue_ids, due_before))
 
     async def totals(self) -> dict[str, int]:
         """Recipients since the spool was made."""

@@ -177,3 +177,19 @@ async def test_a_large_message_is_claimed_in_parts(spool: Spool) -> None:
     (row,) = await spool.queues()
     first = await spool.claim([row.id], site="mx.b.test", now=NOW, limit=1, byte_limit=10**6, together=10)
     assert len(first.messages[0].recipients) <= 10
+
+
+async def test_who_goes_before_an_instant_is_counted(spool: Spool) -> None:
+    """Those who are due before it and those who are claimed are counted, in the queues that are asked for only."""
+    for number in range(3):
+        await spool.accept(mail(f"r{number}@b.test", due_at=NOW + number))
+    await spool.accept(mail("one@c.test", due_at=NOW))
+    queues = {row.domain: row.id for row in await spool.queues()}
+    assert await spool.ahead([queues["b.test"]], due_before=NOW + 2) == 2
+    assert await spool.ahead([*queues.values()], due_before=NOW + 2) == 3
+    assert await spool.ahead([], due_before=NOW + 2) == 0
+    messages = await claim(spool, "b.test", now=NOW, limit=1)
+    assert addresses(messages) == ["r0@b.test"]
+    assert await spool.ahead([queues["b.test"]], due_before=NOW) == 1
+    await end(spool, messages)
+    assert await spool.ahead([queues["b.test"]], due_before=NOW + 2) == 1

@@ -194,6 +194,16 @@ async def test_the_memory_of_lanes_comes_back(place: Place) -> None:
     }
 
 
+async def test_lanes_that_are_forgotten_do_not_come_back(place: Place) -> None:
+    """What is forgotten of lanes stays so for the next process, and the others are still there."""
+    spool = await place.open()
+    await spool.save_lanes({"default/mx.b.test": {"window": 3}, "default/mx.c.test": {"window": 4}}, NOW)
+    await spool.forget_lanes(["default/mx.b.test", "default/mx.never.test"])
+    await place.crash(spool)
+    spool = await place.open()
+    assert await spool.lanes() == {"default/mx.c.test": (NOW, {"window": 4})}
+
+
 async def test_a_message_that_is_not_there_has_no_report(spool: Spool) -> None:
     """Asking for an unknown message gives nothing."""
     assert await spool.message_report(12345) is None
