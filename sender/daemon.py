@@ -43,6 +43,7 @@ log = logging.getLogger(__name__)
 _FIXED = ("hostname", "spool", "smtp", "http", "dns", "events", "sources")  # tables that hold for a process's life
 _SAVE_EVERY_S = 5.0
 _SURVEY_EVERY_S = 5.0
+_FORGET_EVERY_S = 3600.0
 _PURGE = 1000
 _LAG_EVERY_S = 0.1
 _CUT_OFF_S = 5.0  # that what was cut off may take to end
@@ -118,7 +119,7 @@ class Daemon:
         self._chores.append(asyncio.create_task(self._watch_lag()))
         if delivers:
             self._chores += [asyncio.create_task(self._save_memory()), asyncio.create_task(self._purge())]
-            self._chores.append(asyncio.create_task(self._survey()))
+            self._chores += [asyncio.create_task(self._survey()), asyncio.create_task(self._forget_lanes())]
             assert self.dispatcher is not None  # noqa: S101 - tells the type checker
             self.dispatcher.tell_if_empty()
 
@@ -245,6 +246,16 @@ class Daemon:
                 log.error("%s", error)  # noqa: TRY400 - it is tried again
                 purged = 0
             await asyncio.sleep(0.05 if purged == _PURGE else 10.0)
+
+    async def _forget_lanes(self) -> None:
+        """Forget lanes that have had no mail for long."""
+        assert self.dispatcher is not None  # noqa: S101 - only delivering daemons come here
+        while True:
+            try:
+                await self.dispatcher.learned.forget_old()
+            except SpoolError as error:
+                log.error("%s", error)  # noqa: TRY400 - it is tried again
+            await asyncio.sleep(_FORGET_EVERY_S)
 
     async def _survey(self) -> None:
         """Count the queue for the gauges; a queue that takes long to count is counted less often."""

@@ -11,7 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from sender.core.errors import ConfigError, Problem
-from sender.core.provider import Provider, Providers
+from sender.core.provider import Provider, Providers, share_name
 from sender.shipped import shipped
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _FIGURES = ("cap", "messages_per_session", "max_recipients")
 _DOMAIN = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+")
-_KEYS = {"title", "mx", "sources", *_FIGURES}
+_KEYS = {"title", "mx", "sources", "share", *_FIGURES}
 
 
 @cache
@@ -60,6 +60,7 @@ def load(path: Path) -> Providers:
                     title=table.get("title", name),
                     mx=tuple(table["mx"]),
                     sources=tuple(table.get("sources", ())),
+                    share=table.get("share"),
                     **{key: table[key] for key in _FIGURES if key in table},
                 )
             )
@@ -90,6 +91,16 @@ def _wrong(place: str, name: str, table: dict[str, Any], taken: dict[str, str]) 
 
 
 def _wrong_figures(place: str, name: str, table: dict[str, Any]) -> Iterator[Problem]:
+    share = table.get("share", "")
+    if not isinstance(share, str):
+        yield Problem(place, f"{name}.share", share, "must be a string")
+        return
+    try:
+        share_name(share)
+    except ValueError as error:
+        yield Problem(place, f"{name}.share", share, str(error))
+    if share and not table.get("sources"):
+        yield Problem(place, f"{name}.share", share, "must have its source under `sources`")
     for key in _FIGURES:
         figure = table.get(key, 1)
         if not isinstance(figure, int) or isinstance(figure, bool) or figure < 1:

@@ -28,6 +28,7 @@ from pydantic import (
 from sender.core.address import canonical_domain
 from sender.core.endpoint import parse_address, split_endpoint, split_nameserver
 from sender.core.errors import AddressError, ConfigError, Problem
+from sender.core.provider import share_name
 from sender.core.quantity import exact_duration, parse_duration, parse_size
 from sender.core.schedule import RetryPolicy
 
@@ -259,6 +260,7 @@ class DestinationSettings(_Table):
     cap: Count | None = None  # sessions that the receiver is known to allow; `window.headroom` of them are used
     messages_per_session: Count | None = None
     max_recipients: Count | None = None
+    share: Annotated[str, AfterValidator(share_name)] | None = None  # sites with the same name here have one limit
     tls: Tls | None = None
     route: Route | None = None
     source: str | None = None

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from sender import __version__
-from sender.core.errors import SenderError
+from sender.core.errors import LaneError, SenderError
 from sender.core.quantity import parse_duration
 from sender.core.selection import Kind, Selection
 from sender.observe.events import instant
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from sender.engine.control import Control
 
 _BODY_LIMIT = 64 * 1024
+_MEMORY_LIMIT = 256 * 1024 * 1024
+_SELECTING = (*map(str, Kind), "for", "reason")
 
 
 class Api:
@@ -47,7 +49,10 @@ class Api:
             Route("/metrics", self._metrics),
             Route("/v1/queue", _local(self._queue)),
             Route("/v1/lanes", _local(self._lanes)),
-            Route("/v1/lanes/{name:path}", _local(self._lane)),
+            Route("/v1/lanes/{name:path}", _local(self._lane), methods=["GET"]),
+            Route("/v1/lanes/{name:path}", _local(self._change_lane), methods=["POST"]),
+            Route("/v1/memory", _local(self._memory), methods=["GET"]),
+            Route("/v1/memory", _local(self._bring_memory), methods=["POST"]),
             Route("/v1/messages/{id}", _local(self._message)),
             Route("/v1/suspensions", _local(self._suspensions), methods=["GET"]),
             Route("/v1/suspensions", _local(self._suspend), methods=["POST"]),
@@ -57,7 +62,12 @@ class Api:
             Route("/v1/bounces", _local(self._bounce), methods=["POST"]),
             Route("/v1/deletions", _local(self._delete), methods=["POST"]),
         ]
-        handlers: dict[Any, Any] = {HTTPException: _http_error, SenderError: _sender_error, Exception: _our_error}
+        handlers: dict[Any, Any] = {
+            HTTPException: _http_error,
+            LaneError: _no_lane,
+            SenderError: _sender_error,
+            Exception: _our_error,
+        }
         return Starlette(routes=routes, exception_handlers=handlers)
 
     @property
@@ -82,15 +92,33 @@ class Api:
         wanted = {key: request.query_params.get(key, "") for key in ("domain", "site", "stream")}
         return _json(await self._engine.queue(**wanted))
 
-    async def _lanes(self, _request: Request) -> Response:
-        return _json({"lanes": await self._engine.lanes(), "totals": await self._engine.totals()})
+    async def _lanes(self, request: Request) -> Response:
+        brief = request.query_params.get("brief", "") not in {"", "0"}
+        return _json({"lanes": await self._engine.lanes(brief=brief), "totals": await self._engine.totals()})
 
     async def _lane(self, request: Request) -> Response:
-        name = request.path_params["name"]
-        lane = await self._engine.lane(name)
-        if lane is None:
-            raise HTTPException(404, f"there is no lane {name!r}")
-        return _json(lane)
+        return _json(await self._engine.lane(request.path_params["name"]))
+
+    async def _change_lane(self, request: Request) -> Response:
+        name, body = request.path_params["name"], await _body(request, known=("window", "forget", "reason"))
+        if ("window" in body) == ("forget" in body):
+            raise HTTPException(422, "give one of window, forget")
+        if "forget" in body:
+            if body["forget"] is not True:
+                raise HTTPException(422, f"forget = {json.dumps(body['forget'])}: must be true")
+            return _json(await self._engine.forget(name, _reason(body)))
+        window = body["window"]
+        if not isinstance(window, int) or isinstance(window, bool):
+            raise HTTPException(422, f"window = {json.dumps(window)}: must be a whole number")
+        return _json(await self._engine.set_window(name, window, _reason(body)))
+
+    async def _memory(self, request: Request) -> Response:
+        return _json(await self._engine.memory(request.query_params.get("lane", "")))
+
+    async def _bring_memory(self, request: Request) -> Response:
+        known = ("version", "at", "lanes", "reason")
+        body = await _body(request, known=known, limit=_MEMORY_LIMIT)
+        return _json(await self._engine.bring(body, _reason(body)))
 
     async def _message(self, request: Request) -> Response:
         message_id = request.path_params["id"]
@@ -161,22 +189,22 @@ def _local(call: Callable[[Request], Awaitable[Response]]) -> Callable[[Request]
     return checked
 
 
-async def _body(request: Request) -> dict[str, Any]:
-    """Read a JSON object of a modest size. Raises HTTPException."""
+async def _body(request: Request, *, known: tuple[str, ...] = _SELECTING, limit: int = _BODY_LIMIT) -> dict[str, Any]:
+    """Read a JSON object of a modest size, with known keys. Raises HTTPException."""
     data = b""
     async for chunk in request.stream():
         data += chunk
-        if len(data) > _BODY_LIMIT:
-            raise HTTPException(413, f"the body must be at most {_BODY_LIMIT} bytes")
+        if len(data) > limit:
+            raise HTTPException(413, f"the body must be at most {limit} bytes")
     try:
         body = json.loads(data or b"{}")
     except ValueError as error:
         raise HTTPException(400, f"the body is not JSON: {error}") from error
     if not isinstance(body, dict):
         raise HTTPException(422, "the body must be an object")
-    unknown = sorted(set(body) - {*map(str, Kind), "for", "reason"})
+    unknown = sorted(body.keys() - known)
     if unknown:
-        raise HTTPException(422, f"{unknown[0]}: unknown key; known: {', '.join((*map(str, Kind), 'for', 'reason'))}")
+        raise HTTPException(422, f"{unknown[0]}: unknown key; known: {', '.join(known)}")
     return body
 
 
@@ -238,6 +266,10 @@ _WORDS = {
 
 async def _http_error(_request: Request, error: HTTPException) -> Response:
     return _json({"error": _WORDS.get(error.status_code, "error"), "detail": error.detail}, error.status_code)
+
+
+async def _no_lane(_request: Request, error: LaneError) -> Response:
+    return _json({"error": "not_found", "detail": str(error)}, 404)
 
 
 async def _sender_error(_request: Request, error: SenderError) -> Response:

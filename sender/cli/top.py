@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.text import Text
 
 from sender.cli.common import Commands, ask, command, settings_of
-from sender.cli.show import lanes_table
+from sender.cli.tables import lanes_table
 
 if TYPE_CHECKING:
     import argparse
@@ -33,10 +33,10 @@ def _top(arguments: argparse.Namespace) -> int:
     settings = settings_of(arguments)
 
     async def offline(control: Control) -> dict[str, Any]:
-        return {"lanes": await control.lanes(), "totals": await control.totals()}
+        return {"lanes": await control.lanes(brief=True), "totals": await control.totals()}
 
     def look() -> Group:
-        return lanes_view(**ask(settings, "GET", "/v1/lanes", offline=offline))
+        return lanes_view(**ask(settings, "GET", "/v1/lanes?brief=1", offline=offline))
 
     console = Console()
     if arguments.once or not console.is_terminal:

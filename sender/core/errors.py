@@ -61,6 +61,19 @@ class SpoolBusyError(SpoolError):
     """Another process delivers from this spool."""
 
 
+class LaneError(SenderError):
+    """There is no lane of a name. `near` are names that may be meant."""
+
+    def __init__(self, name: str, near: Sequence[str] = ()) -> None:
+        super().__init__(name, near)
+        self.name = name
+        self.near = tuple(near)
+
+    def __str__(self) -> str:
+        meant = f"; near it: {', '.join(map(repr, self.near))}" if self.near else ""
+        return f"there is no lane {self.name!r}{meant}"
+
+
 class AddressError(SenderError, ValueError):
     """A mailbox or path is not what RFC 5321 section 4.1.2 allows."""
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+
+_SHARE = re.compile(r"[a-z0-9-]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +23,7 @@ class Provider:
     cap: int | None = None  # connections at a time from one address
     messages_per_session: int | None = None
     max_recipients: int | None = None  # of one message
+    share: str | None = None  # the name of the limit that its sites, and those of others with that name, have in common
     sources: tuple[str, ...] = ()  # where it states them
 
 
@@ -50,3 +55,10 @@ class Providers:
     def names(self) -> Iterable[str]:
         """Every name."""
         return (provider.name for provider in self.providers)
+
+
+def share_name(text: str) -> str:
+    """Check the name of a shared limit, which must not be taken for a host's. Raises ValueError with the rule."""
+    if _SHARE.fullmatch(text) is None:
+        raise ValueError("must be a name of lower-case letters, digits and hyphens")
+    return text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 SPAN_S = 60
+_SHORTEST_S = 3  # less says nothing about a minute
 
 
 class PerMinute:
@@ -25,6 +26,12 @@ class PerMinute:
         """Give the events of the last minute."""
         self._advance(int(now))
         return self._sum
+
+    def present(self, now: float) -> float:
+        """Give the rate per minute at which events come: over the last minute, or since they began within it."""
+        self._advance(int(now))
+        began_s = next((age for age in range(SPAN_S, 0, -1) if self._counts[(self._second - age + 1) % SPAN_S]), SPAN_S)
+        return self._sum * SPAN_S / max(began_s, _SHORTEST_S)
 
     def _advance(self, second: int) -> None:
         if second - self._second >= SPAN_S:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sender.core.errors import Problem
 from sender.core.identity import id_number
 from sender.core.outcome import Outcome, Reason, Scope, Verdict
 from sender.core.selection import Kind, Selection
 from sender.engine import views
 from sender.engine.gauges import Survey
+from sender.engine.learned import VERSION
 from sender.engine.settling import Result, Way
 from sender.observe.metrics import OTHER, LaneMetrics
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from sender.spool.contract import ClaimedMessage, Suspension
 
 Row = dict[str, Any]
+_COUNTED = 50  # queues of one message in which it is counted who is ahead
 
 
 class Control:
@@ -44,37 +47,84 @@ class Control:
         ]
         return views.queue_view(wanted, self._held())
 
-    async def lanes(self) -> list[Row]:
-        """Show every lane."""
-        rows = await self._spool.queue_report(self._clock.wall())
+    async def lanes(self, *, brief: bool = False) -> list[Row]:
+        """Show every lane. `brief`: without history and explanation."""
         now = self._clock.wall()
-        figures = [self._figures(lane, rows) for lane in self._dispatcher.lanes.values()]
-        figures += [self._remembered(name, rows) for name in self._dispatcher.remembered]
-        return [views.shown_lane(lane, now) for lane in sorted(figures, key=lambda lane: str(lane["name"]))]
-
-    async def lane(self, name: str) -> Row | None:
-        """Show one lane, by its name or its site."""
-        rows = await self._spool.queue_report(self._clock.wall())
-        for candidate in (name, f"default/{name}"):
-            lane = self._dispatcher.lanes.get(candidate)
+        served: dict[str, list[Row]] = {}
+        others: dict[str, list[Row]] = {}
+        for row in await self._spool.queue_report(now):
+            lane = self._lane_of(row)
             if lane is not None:
-                return views.shown_lane(self._figures(lane, rows), self._clock.wall())
-            if candidate in self._dispatcher.remembered:
-                return views.shown_lane(self._remembered(candidate, rows), self._clock.wall())
-        return None
+                served.setdefault(lane.name, []).append(row)
+            others.setdefault(row["site"], []).append(row)
+        figures = [self._figures(lane, served.get(name, [])) for name, lane in self._dispatcher.lanes.items()]
+        figures += [
+            self._remembered(name, memory, others.get(name.partition("/")[2], []))
+            for name, memory in self._dispatcher.learned.asleep.items()
+        ]
+        show = views.brief_lane if brief else views.shown_lane
+        return [show(lane, now) for lane in sorted(figures, key=lambda lane: str(lane["name"]))]
+
+    async def lane(self, name: str) -> Row:
+        """Show one lane, by its name or its site, or one of those that share a limit. Raises LaneError."""
+        rows = await self._spool.queue_report(self._clock.wall())
+        learned, lanes = self._dispatcher.learned, self._dispatcher.lanes
+        name = learned.find(name)
+        if name in learned.allowances and name not in lanes:
+            sharing = learned.allowances[name].lanes.values()
+            name = max(sharing, key=lambda lane: (lane.sessions, lane.stock.waiting)).name
+        lane = lanes.get(name)
+        if lane is not None:
+            figures = self._figures(lane, [row for row in rows if self._lane_of(row) is lane])
+        else:
+            site = name.partition("/")[2]
+            figures = self._remembered(name, learned.whole(name), [row for row in rows if row["site"] == site])
+        return views.shown_lane(figures, self._clock.wall())
 
     async def message(self, message_id: str) -> Row | None:
         """Show one message with what each recipient waits for."""
         report = await self._spool.message_report(id_number(message_id))
         if report is None:
             return None
-        rows = await self._spool.queue_report(self._clock.wall())
+        now = self._clock.wall()
+        rows = await self._spool.queue_report(now)
+        lanes: dict[str, Row] = {}
+        ahead: dict[int, int] = {}  # by queue
+        shown: list[tuple[Row, Row | None]] = []
+        for recipient in report["recipients"]:
+            figures = self._recipient_figures(recipient, report, now)
+            lane, queue_id = self._lane_of(recipient), recipient["queue_id"]
+            if lane is not None and lane.name not in lanes:
+                lanes[lane.name] = self._figures(lane, [row for row in rows if self._lane_of(row) is lane])
+            if lane is not None and figures["state"] == "in_flight":
+                figures["ahead"] = lane.stock.before(id_number(message_id), recipient["rcpt_to"])
+            elif lane is not None and figures["state"] in {"queued", "deferred"}:
+                if queue_id in ahead:
+                    ahead[queue_id] += 1  # the message's recipients before this one
+                elif len(ahead) < _COUNTED:
+                    ahead[queue_id] = await self._ahead(lane, recipient["due_at"], report["priority"], rows)
+                figures["ahead"] = ahead.get(queue_id)
+            shown.append((figures, lanes[lane.name] if lane else None))
+        return views.message_view(report, shown, now)
 
-        def lane_of(recipient: Row) -> Row | None:
-            lane = self._lane_of(recipient)
-            return None if lane is None else self._figures(lane, rows)
+    async def _ahead(self, lane: Lane, due_at: float, priority: int, rows: list[Row]) -> int:
+        """Count who goes before a recipient of a priority that is due at an instant, as far as that is known."""
+        queues = [row["id"] for row in rows if row["priority"] <= priority and self._lane_of(row) is lane]
+        return await self._spool.ahead(queues, due_before=due_at)
 
-        return views.message_view(report, held=self._held(), lane_of=lane_of, now=self._clock.wall())
+    def _recipient_figures(self, recipient: Row, report: Row, now: float) -> Row:
+        suspension = views.holding(
+            self._dispatcher.suspensions, {**recipient, "stream": report["stream"]}, message_id=report["id"]
+        )
+        return {
+            **recipient,
+            "ahead": None,
+            "state": views.recipient_state(recipient, now, held=suspension is not None),
+            "suspension": None if suspension is None else views.suspension_figures(suspension),
+            "expires_at": self._around.settler.expires_at(
+                report["accepted_at"], report["expires_at"], recipient["domain"], recipient["site"] or ""
+            ),
+        }
 
     async def totals(self) -> dict[str, int]:
         """Show recipients since the spool was made, by how they ended."""
@@ -111,13 +161,13 @@ class Control:
         return views.held_by(self._dispatcher.suspensions)
 
     def _figures(self, lane: Lane, rows: list[Row]) -> Row:
-        mine = (row for row in rows if (found := self._lane_of(row)) is not None and found is lane)
-        return views.lane_figures(lane, mine, self._clock)
+        suspension = self._dispatcher.suspension_of(lane)
+        held = None if suspension is None else views.suspension_figures(suspension)
+        return views.lane_figures(lane, rows, self._clock, held)
 
-    def _remembered(self, name: str, rows: list[Row]) -> Row:
-        site = name.partition("/")[2]
-        mine = [row for row in rows if row["site"] == site]
-        return views.remembered_figures(name, self._dispatcher.remembered[name], mine)
+    def _remembered(self, name: str, memory: Row, rows: list[Row]) -> Row:
+        start, ceiling = self._around.settings.window.start, self._dispatcher.learned.ceiling(name)
+        return views.remembered_figures(name, memory, rows, start=start, ceiling=ceiling)
 
     def _lane_of(self, row: Row) -> Lane | None:
         """Find the lane that serves a queue: the one that served it last, or the one of its site."""
@@ -191,6 +241,33 @@ class Control:
     async def delete(self, selection: Selection, reason: str) -> int:
         """End a selection silently."""
         return await self._dispatcher.remove(selection, reason or "deleted by an operator", bounced=None)
+
+    async def set_window(self, name: str, limit: int, reason: str) -> Row:
+        """Set the window of a lane until the next try or refusal, and show it. Raises LaneError, Problem."""
+        learned = self._dispatcher.learned
+        await learned.set_window(learned.find(name), limit, reason)
+        return await self.lane(name)
+
+    async def forget(self, name: str, reason: str) -> Row:
+        """Have a lane begin as if nothing was known, and show it. Raises LaneError."""
+        learned = self._dispatcher.learned
+        await learned.forget(learned.find(name), reason)
+        return await self.lane(name)
+
+    async def memory(self, name: str = "") -> Row:
+        """Give what was learned, or what one lane has, for another spool. Raises LaneError."""
+        learned = self._dispatcher.learned
+        rows = learned.exported(learned.find(name) if name else None)
+        return {"version": VERSION, "at": self._clock.wall(), "lanes": rows}
+
+    async def bring(self, memory: Row, reason: str) -> Row:
+        """Take in what `memory` gave: how many lanes. Raises Problem."""
+        if memory.get("version") != VERSION:
+            raise Problem("import", "version", memory.get("version"), f"must be {VERSION}")
+        rows = memory.get("lanes")
+        if not isinstance(rows, dict):
+            raise Problem("import", "lanes", rows, "must be an object with a memory for each lane")
+        return {"lanes": await self._dispatcher.learned.bring(rows, reason)}
 
     def _queued_for_source(self, source: str) -> int:
         queues = self._dispatcher.queues.values()

@@ -55,6 +55,9 @@ class Lead(Protocol):
     def idle_enough(self) -> bool:
         """Tell whether a session that has been idle for its time shall end."""
 
+    def spares_one(self) -> bool:
+        """Tell whether a session that has nothing to do shall end at once."""
+
     def left(self, ticket: Ticket | None) -> None:
         """Hear that a session has ended; with a ticket where the window does not know yet."""
 
@@ -83,6 +86,10 @@ class Crew:
         """Give work to idle sessions, to those first that went idle last: the others may end."""
         for _ in range(min(most, len(self._idle))):
             self._idle.pop().set_result(True)
+
+    def send_home(self) -> None:
+        """End the session that has been idle for longest."""
+        self._idle.pop(0).set_result(False)
 
     async def drain(self) -> None:
         """Let open transactions end and QUIT every session; who has none after a short while is called off.
@@ -151,7 +158,7 @@ class Crew:
         while True:
             delivery = self._lead.next_delivery()
             if delivery is None:
-                if self.stopping or not await self._work_came():
+                if self.stopping or self._lead.spares_one() or not await self._work_came():
                     return False
                 continue
             began_at = clock.steady()

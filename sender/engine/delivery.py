@@ -76,11 +76,13 @@ def judge(
 ) -> Judgement:
     """Read the answers. A throttle costs the message nothing, nor does, once, a session that died before it began."""
     judgement = Judgement()
-    fresh = session.transactions <= 1
+    fresh, taught = session.transactions <= 1, False
     for recipient, answer in zip(delivery.recipients, answers, strict=True):
         verdict = _verdict(answer, classifier, session.host, now_s)
-        if verdict.outcome is not Outcome.DELIVERED:
-            judgement.last_refusal = (answer.stage, str(answer))
+        about_lane = verdict.throttles or verdict.scope is Scope.LANE
+        if verdict.outcome is not Outcome.DELIVERED and (about_lane or not taught):
+            # What is said about one recipient explains no change of the lane.
+            judgement.last_refusal, taught = (answer.stage, str(answer)), about_lane
         if answer.reply is not None and not answer.ours and verdict.reason is not Reason.CONNECTION_LIMIT:
             judgement.proven = True
         if verdict.outcome is Outcome.DELIVERED:

@@ -16,6 +16,9 @@ from sender.core.errors import SpoolError
 from sender.core.selection import Kind, Selection
 from sender.engine.contact import unroutable
 from sender.engine.lane import Lane
+from sender.engine.learned import Learned
+from sender.engine.limits import configured
+from sender.engine.placement import place
 from sender.engine.queue import Queue
 from sender.engine.settling import Way
 from sender.observe.metrics import OTHER, LaneMetrics
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
     from sender.engine.committer import Batch
     from sender.engine.surroundings import Surroundings
     from sender.route.router import Route
-    from sender.settings import Settings, Tls
+    from sender.settings import Settings
     from sender.spool.contract import ClaimedMessage, QueueRow, Suspension
 
 log = logging.getLogger(__name__)
@@ -47,9 +50,9 @@ class Dispatcher:
         self.queues: dict[int, Queue] = {}
         self.suspensions: list[Suspension] = []
         self._moving: list[Selection] = []  # what commands are moving now
-        self.around: Surroundings  # set by `start`
+        self.around: Surroundings  # set by `prepare`, as is
+        self.learned: Learned
         self._on_empty = on_empty
-        self._memory: dict[str, dict[str, Any]] = {}
         self._due: list[tuple[float, int]] = []  # heap of (instant, queue); what is outdated is passed over
         self._sites: dict[str, str] = {}
         self._changed = asyncio.Event()
@@ -61,7 +64,8 @@ class Dispatcher:
     async def prepare(self, around: Surroundings) -> None:
         """Take in what was learned and what is suspended. Commands that find no daemon go no further."""
         self.around = around
-        self._memory = {name: memory for name, (_, memory) in (await around.spool.lanes()).items()}
+        self.learned = Learned(around, self.lanes)
+        await self.learned.load()
         await self.reload_suspensions()
 
     def start(self, rows: Iterable[QueueRow]) -> None:
@@ -69,11 +73,6 @@ class Dispatcher:
         self.arrived(rows)
         self._spawn(self._run())
         self._spawn(self._expire_aged())
-
-    @property
-    def remembered(self) -> dict[str, dict[str, Any]]:
-        """What lanes have learned that no mail has needed since the start."""
-        return {name: memory for name, memory in self._memory.items() if name not in self.lanes}
 
     @property
     def queued(self) -> int:
@@ -236,20 +235,20 @@ class Dispatcher:
                 self._sites.pop(domain, None)
 
     def _lane(self, domain: str, route: Route) -> Lane:
-        """Give the lane for a domain; where its policy differs from its neighbours', a lane of its own."""
-        settings = self.around.settings
-        here = settings.destination(domain)
-        source = here.source or settings.destination(route.site).source or "default"
-        general: Tls = settings.destination(route.site).tls or settings.delivery.tls
-        tls: Tls = here.tls or general
-        site = route.site if tls == general else f"{route.site}+{tls}"
-        name = f"{source}/{site}"
-        lane = self.lanes.get(name)
+        """Give the lane for a domain."""
+        around, placement = self.around, place(self.around.settings, domain, route)
+        lane = self.lanes.get(placement.lane)
         if lane is None:
-            memory = self._memory.get(name)
-            lane = Lane(source=source, site=site, route=route, tls=tls, around=self.around, memory=memory)
-            self.lanes[name] = lane
-            lane.suspend(suspended=self._lane_suspended(lane))
+            ceiling = configured(around.settings, route.site, placement.provider).ceiling
+            lane = Lane(
+                placement=placement,
+                route=route,
+                allowance=self.learned.allowance(placement.allowance, ceiling=ceiling),
+                around=around,
+                memory=self.learned.row(placement.lane),
+            )
+            self.lanes[lane.name] = lane
+            lane.suspend(suspended=self.suspension_of(lane) is not None)
         lane.route = route
         return lane
 
@@ -292,19 +291,22 @@ class Dispatcher:
             for selection in (*self._moving, *(suspension.selection for suspension in self.suspensions))
         )
 
-    def _lane_suspended(self, lane: Lane) -> bool:
-        return any(
-            suspension.selection.kind in {Kind.ALL, Kind.SITE, Kind.SOURCE}
-            and suspension.selection.covers(domain="", site=lane.site, source=lane.source, stream="")
-            for suspension in self.suspensions
-        )
+    def suspension_of(self, lane: Lane) -> Suspension | None:
+        """Find what holds all mail of a lane."""
+        for suspension in self.suspensions:
+            selection = suspension.selection
+            if selection.kind in {Kind.ALL, Kind.SITE, Kind.SOURCE} and selection.covers(
+                domain="", site=lane.site, source=lane.source, stream=""
+            ):
+                return suspension
+        return None
 
     async def reload_suspensions(self) -> None:
         """Read the suspensions again and let them take effect; come back when the next one ends."""
         clock = self.around.clock
         self.suspensions = await self.around.spool.suspensions(clock.wall())
         for lane in self.lanes.values():
-            lane.suspended = self._lane_suspended(lane)
+            lane.suspended = self.suspension_of(lane) is not None
             self.requeue(lane.let_go())
             lane.pump()
         self.requeue(self.queues.values())
@@ -423,12 +425,9 @@ class Dispatcher:
         """Give what lanes have learned since it was last asked for; lanes that sleep are remembered and dropped."""
         now = self.around.clock.steady()
         asleep: dict[str, dict[str, Any]] = {}
-        for name in [name for name, lane in self.lanes.items() if not lane.changed and lane.asleep(now)]:
-            self._memory[name] = asleep[name] = self.lanes.pop(name).memory(clean=True)
-        learned = {name: lane for name, lane in self.lanes.items() if lane.changed or everything}
-        for lane in learned.values():
-            lane.changed = False
-        return asleep | {name: lane.memory(clean=clean) for name, lane in learned.items()}
+        for lane in [lane for lane in self.lanes.values() if not lane.has_news and lane.asleep(now)]:
+            asleep |= self.learned.fell_asleep(self.lanes.pop(lane.name))
+        return asleep | self.learned.awake(clean=clean, everything=everything)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -30,14 +30,17 @@ def observe(metrics: Metrics, lanes: Iterable[Lane], survey: Survey, now: float)
     sessions: dict[tuple[str, str], int] = defaultdict(int)
     queued: dict[tuple[str, str], int] = defaultdict(int)
     oldest: dict[tuple[str, str], float] = defaultdict(float)
+    seen: set[tuple[tuple[str, str], str]] = set()  # a window that several lanes share counts once
     for lane in lanes:
         labels = (lane.metrics.provider, lane.source)
-        windows[labels] += lane.window.limit
+        if (labels, lane.allowance.name) not in seen:
+            seen.add((labels, lane.allowance.name))
+            windows[labels] += lane.window.limit
         sessions[labels] += lane.sessions
         count, oldest_s = survey.lanes.get(lane.name, (0, 0.0))
         queued[labels] += count
         oldest[labels] = max(oldest[labels], oldest_s)
-        lane.count_blocked(now)
+        lane.standing.count(now)
     for gauge, values in (
         (metrics.window, windows),
         (metrics.sessions, sessions),

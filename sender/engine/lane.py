@@ -6,38 +6,37 @@ both come back here with what they got. `pump` is called after anything has chan
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
 from sender.core.backoff import Backoff
 from sender.core.errors import SpoolError
+from sender.core.memory import Memory
 from sender.core.outcome import Outcome, Reason
-from sender.core.pace import Pace
 from sender.core.rate import PerMinute
-from sender.core.window import Obstacle, Remembered, Window
+from sender.core.window import Obstacle
 from sender.engine.contact import Caller, NoSession, contact
 from sender.engine.crew import Crew
 from sender.engine.delivery import Delivery, Judgement, in_order, judge
-from sender.engine.diary import Diary
 from sender.engine.limits import configured
 from sender.engine.settling import Way
+from sender.engine.standing import Standing
 from sender.engine.stock import Stock
 from sender.observe.metrics import LaneMetrics
-from sender.providers import provider_of_all
 
 if TYPE_CHECKING:
-    from sender.core.window import Ticket
+    from sender.core.pace import Pace
+    from sender.core.window import Ticket, Window
+    from sender.engine.allowance import Allowance
+    from sender.engine.placement import Placement
     from sender.engine.queue import Queue
     from sender.engine.surroundings import Surroundings
     from sender.route.router import Route
-    from sender.settings import Tls
     from sender.smtp.session import Answer, Session
 
 log = logging.getLogger(__name__)
 _LOCAL_PAUSE_S = 1.0
 _ASLEEP_S = 300.0
-_HELD_BY_RECEIVER = frozenset({"hold", "retry", "pace", "window", "connect_failed"})
 
 
 class Lane:
@@ -46,75 +45,77 @@ class Lane:
     def __init__(
         self,
         *,
-        source: str,
-        site: str,
+        placement: Placement,
         route: Route,
-        tls: Tls,
+        allowance: Allowance,
         around: Surroundings,
         memory: dict[str, Any] | None,
     ) -> None:
         settings, now = around.settings, around.clock.steady()
-        self.source = source
-        self.site = site
-        self.name = f"{source}/{site}"
+        self.source, self.site, self.name = source, site, _ = placement.source, placement.site, placement.lane
         self.route = route
         self.around = around
-        self.provider = provider_of_all(host.name for host in route.hosts)
+        self.provider = provider = placement.provider
+        self.allowance = allowance
         self.metrics = LaneMetrics(around.metrics, self.provider.name if self.provider else site, source)
-        self.diary = Diary.restored(memory)
         self.stock = Stock(site, around)
         self.crew = Crew(self, around)
-        limits = configured(settings, site, self.provider)
-        self.messages_per_session, self.max_recipients = limits.messages_per_session, limits.max_recipients
-        self.window = Window(
-            start=settings.window.start,
-            ceiling=limits.ceiling,
-            now=now,
-            rng=around.rng,
-            remembered=self._remembered(memory),
-        )
-        self.pace = Pace(now, (memory or {}).get("per_second"))
+        limits = configured(settings, route.site, provider)
+        self.ceiling = limits.ceiling  # of its own sessions
+        remembered = Memory.of(memory) if memory else Memory(at=0.0)
+        sizes = remembered.sizes(around.clock.wall())
+        self._sized_at = remembered.sized_at  # when a size was found to be too large
+        self.messages_per_session = min(limits.messages_per_session, sizes[0] or limits.messages_per_session)
+        self.max_recipients = min(limits.max_recipients, sizes[1] or limits.max_recipients)
+        self.tickets: set[Ticket] = set()  # its sessions in the eyes of the window; the allowance keeps them
         self.delivered, self.deferrals = PerMinute(), PerMinute()
         self.changed = False  # there is something new to remember
-        self.blocked_by = ""
         self.connect_failure = ""  # why there is no connection, while there is none
         self.suspended = False
         self._recalls = 0  # times that everything was let go
         self._active_at = now
-        self._blocked_since = now
         self.dialing = Backoff(
             now, first_s=settings.delivery.connect_backoff, most_s=settings.delivery.connect_backoff_max
         )
-        self._timer: asyncio.TimerHandle | None = None
         self._caller = Caller(
             source_address=settings.sources[source].address,
             helo=settings.sources[source].helo or settings.hostname,
-            tls=tls,
+            tls=placement.tls,
         )
-        self._note_changes()
+        self.standing = Standing(self)
+        allowance.join(self)
 
     # what it is
 
     @property
+    def window(self) -> Window:
+        """What is allowed at a time, to this lane and to those that share it."""
+        return self.allowance.window
+
+    @property
+    def pace(self) -> Pace:
+        """What is allowed per second, likewise."""
+        return self.allowance.pace
+
+    @property
     def sessions(self) -> int:
         """Count the sessions that are open or being opened."""
-        return self.window.in_use
+        return len(self.tickets)
 
     @property
-    def state(self) -> str:
-        """Say `open`, `throttled` (by the receiver) or `suspended` (by an operator)."""
-        if self.suspended:
-            return "suspended"
-        return "throttled" if self.blocked_by in _HELD_BY_RECEIVER else "open"
+    def unproven(self) -> int:
+        """Count those of them that the receiver has not taken for certain."""
+        return sum(not ticket.proven for ticket in self.tickets)
 
     @property
-    def next_change_at(self) -> float | None:
-        """The instant (steady clock) at which a lane that is held back goes on by itself."""
-        now = self.around.clock.steady()
-        times = [self.window.hold_until, self.window.retry_at, self.dialing.until, self.pace.stopped_until]
-        if self.window.in_use >= self.window.limit and not self.window.growing:
-            times.append(self.window.next_try_at)
-        return min((at for at in times if at > now), default=None)
+    def has_spare_session(self) -> bool:
+        """Tell whether a session has nothing to do, and none of this lane's mail is on its way to it."""
+        return self.crew.idle > 0 and self._idle
+
+    @property
+    def has_news(self) -> bool:
+        """Tell whether there is something new to remember."""
+        return self.changed or self.allowance.changed
 
     def asleep(self, now: float) -> bool:
         """Tell whether nothing has happened here for a while, so that its memory alone need be kept."""
@@ -124,16 +125,15 @@ class Lane:
 
     def memory(self, *, clean: bool) -> dict[str, Any]:
         """Give what the lane has learned. `clean`: every session has said QUIT, so no receiver counts one any more."""
-        remembered = self.window.remember(self.around.clock.wall(), clean=clean)
-        return {
-            "limit": remembered.limit,
-            "rest_s": remembered.rest_s,
-            "at": remembered.at,
-            "clean": remembered.clean,
-            "per_second": self.pace.per_second,
+        own = {
+            "at": self.around.clock.wall(),
             "messages_per_session": self.messages_per_session,
-            "history": self.diary.entries(),
+            "max_recipients": self.max_recipients,
+            "sized_at": self._sized_at,
+            "provider": self.provider.name if self.provider else None,
         }
+        name = self.allowance.name
+        return {**own, "shares": name} if name != self.name else {**own, **self.allowance.memory(clean=clean)}
 
     # from outside
 
@@ -141,7 +141,8 @@ class Lane:
         """Take a queue that is due into the turns."""
         queue.lane, queue.turning = self.name, True
         if override := self.around.settings.destination(queue.domain).max_window:
-            self.window.ceiling = min(self.window.ceiling, override)
+            self.ceiling = min(self.ceiling, override)
+            self.allowance.fit()
         self.stock.turns.add(queue)
 
     def pump(self) -> None:
@@ -152,7 +153,13 @@ class Lane:
         self._claim_more(now)
         if not self._held(now):
             self._open_more(now)
-        self._set_alarm(now)
+        self.allowance.waits(self, now, wants=self._wants_session(now))
+        self.standing.look(now)
+        self.allowance.pass_on(self)
+
+    def prepare(self) -> None:
+        """Claim mail: a session is soon to be had."""
+        self._claim_more(self.around.clock.steady())
 
     def suspend(self, *, suspended: bool) -> None:
         """Stop or go on."""
@@ -174,8 +181,9 @@ class Lane:
 
     def reconfigure(self) -> None:
         """Take the limits of a configuration that was reloaded; what was learned stays within them."""
-        limits = configured(self.around.settings, self.site, self.provider)
-        self.window.ceiling = limits.ceiling
+        limits = configured(self.around.settings, self.route.site, self.provider)
+        self.ceiling = limits.ceiling
+        self.allowance.fit()
         self.messages_per_session, self.max_recipients = limits.messages_per_session, limits.max_recipients
         delivery = self.around.settings.delivery
         self.dialing.first_s, self.dialing.most_s = delivery.connect_backoff, delivery.connect_backoff_max
@@ -196,21 +204,42 @@ class Lane:
             or self.crew.stopping
             or self.around.committer.failing
             or now < self.window.hold_until
-            or now < self.pace.next_start_at(now)
+            or now < self.allowance.next_start_at(self, now)
         )
 
-    def _obstacle(self, now: float) -> tuple[str, float | None] | None:
+    def obstacle(self, now: float) -> tuple[str, float | None] | None:
         """Tell what forbids another session, and until when (None: until something happens)."""
         if now < self.dialing.until:
             return "connect_failed", self.dialing.until
-        return self.window.obstacle(now)
+        if self.sessions >= self.ceiling:
+            return Obstacle.MAX_WINDOW, None
+        return self.allowance.obstacle(self, now)
+
+    @property
+    def _short_of_sessions(self) -> bool:
+        """Tell whether there is mail that no session will take."""
+        due = self.stock.claiming or bool(self.stock.turns)
+        return self.stock.waiting > self.crew.idle + self.unproven or (not self.tickets and due)
+
+    @property
+    def _idle(self) -> bool:
+        return not (self.stock.waiting or self.stock.claiming or self.stock.turns)
+
+    def _wants_session(self, now: float) -> bool:
+        """Tell whether nothing but the window, and others that share it, stands between the lane and a session."""
+        return (
+            self._short_of_sessions
+            and not (self.suspended or self.crew.stopping or self.around.committer.failing)
+            and now >= self.dialing.until
+            and self.sessions < self.ceiling
+        )
 
     def _claim_more(self, now: float) -> None:
         if not self.stock.low or self.crew.stopping or self.suspended or self.around.committer.failing:
             return
-        if self.window.in_use == 0 and self._obstacle(now) is not None:
+        if not self.tickets and self.obstacle(now) is not None and not self.allowance.is_next(self, now):
             return  # nothing could be tried: what is not claimed can still be moved, held or removed
-        self.crew.spawn(self._claim(self.stock.begin_claim(now, sessions=self.window.in_use)))
+        self.crew.spawn(self._claim(self.stock.begin_claim(now, sessions=self.sessions)))
 
     async def _claim(self, queues: list[Queue]) -> None:
         recalls = self._recalls
@@ -226,10 +255,10 @@ class Lane:
 
     def _open_more(self, now: float) -> None:
         """Open sessions, one for each delivery that no session will take, as far as the window lets us."""
-        while self.stock.waiting > self.crew.idle + self.window.unproven and self._obstacle(now) is None:
+        while self.stock.waiting > self.crew.idle + self.unproven and self.obstacle(now) is None:
             if not self.around.budget.take(self.pump):
                 return
-            self.crew.hire(self.window.opening(now))
+            self.crew.hire(self.allowance.opening(self, now))
 
     # what the crew asks
 
@@ -245,16 +274,20 @@ class Lane:
         if delivery is None:
             self.pump()
             return None
-        self.pace.started(now)
+        self.allowance.started(self, now)
         self._claim_more(now)
         return delivery
 
     def goes_on(self, session: Session) -> bool:
         """Tell whether a session shall do more; one that works is not ended for its age while none could be opened."""
-        if not session.usable or self.window.surplus():
+        now = self.around.clock.steady()
+        if not session.usable or self.window.surplus() or self.allowance.gives(self, now):
             return False
-        young = session.transactions < self.messages_per_session
-        return young or not self.window.may_retire(self.around.clock.steady())
+        return session.transactions < self.messages_per_session or not self.window.may_retire(now)
+
+    def spares_one(self) -> bool:
+        """Tell whether a session that has nothing to do shall end at once: another lane waits for it."""
+        return self._idle and self.allowance.gives(self, self.around.clock.steady(), idle=True)
 
     def idle_enough(self) -> bool:
         """Tell whether an idle session shall end: not while mail waits that it will be wanted for."""
@@ -262,9 +295,11 @@ class Lane:
 
     def left(self, ticket: Ticket | None) -> None:
         """Hear that a session has ended."""
+        now = self.around.clock.steady()
         if ticket is not None:
-            self.window.closed(ticket, self.around.clock.steady())
-        self._note_changes()
+            self.window.closed(ticket, now)
+            self.allowance.ended(self, ticket, now)
+        self.allowance.note_changes(self)
         self.around.budget.give_back()
         if not self.crew.stopping:
             self.pump()
@@ -283,14 +318,14 @@ class Lane:
         now = self.around.clock.steady()
         reason = failure.verdict.reason or Reason.UNCLASSIFIED
         self.metrics.refused(reason)
-        self.diary.heard(failure.stage, failure.text)
+        self.allowance.diary.heard(failure.stage, failure.text, failure.host)
         if failure.local:
             log.error("%s: %s", self.name, failure.text)
             self.dialing.pause(now, _LOCAL_PAUSE_S)
             return False
-        if failure.verdict.throttles or self.window.proven > 0:
+        if failure.verdict.throttles or self.unproven < self.sessions:
             # Others are open and this one is not: that is a limit, whatever it calls itself.
-            self.window.refused(ticket, now, failure.verdict.retry_after_s)
+            self._refused(ticket, now, failure.verdict.retry_after_s)
             if failure.verdict.throttles:
                 self.metrics.deferred(reason)
             return True
@@ -339,8 +374,13 @@ class Lane:
             self.stock.put_first(in_order(judgement, delivery, self.max_recipients))
         if judgement.session_over:
             session.leave()
-        self._note_changes()
+        self.allowance.note_changes(self)
+        self.allowance.pass_on()
         return refused
+
+    def _refused(self, ticket: Ticket, now: float, retry_after_s: float | None) -> None:
+        self.window.refused(ticket, now, retry_after_s)
+        self.allowance.ended(self, ticket, now)
 
     def _count(self, judgement: Judgement, session: Session, recipients: int, seconds: float, now: float) -> None:
         if judgement.delivered:
@@ -354,7 +394,7 @@ class Lane:
         if judgement.delivered < recipients:
             self.deferrals.add(now, recipients - judgement.delivered)
         if judgement.last_refusal is not None:
-            self.diary.heard(*judgement.last_refusal)
+            self.allowance.diary.heard(*judgement.last_refusal, session.endpoint)
 
     def _learn(self, judgement: Judgement, delivery: Delivery, session: Session, ticket: Ticket, now: float) -> bool:
         """Let window and pace hear of throttles; tell whether the session was refused as such."""
@@ -362,14 +402,15 @@ class Lane:
         for reason, verdict in judgement.throttles.items():
             self.metrics.deferred(reason)
             if reason is Reason.MESSAGE_RATE:
-                self.pace.throttled(now, verdict.retry_after_s)
-                self.changed = True
+                self.allowance.paced(now, verdict.retry_after_s)
             elif reason is Reason.RECIPIENT_LIMIT:
                 self.max_recipients = judgement.delivered or max(1, len(delivery.recipients) // 2)
+                self._sized()
             elif reason is Reason.SESSION_MESSAGE_LIMIT and session.transactions > 1:
                 self.messages_per_session = session.transactions - 1
+                self._sized()
             elif not ticket.proven:
-                self.window.refused(ticket, now, verdict.retry_after_s)
+                self._refused(ticket, now, verdict.retry_after_s)
                 self.metrics.refused(reason)
                 refused = True
             elif session.usable:
@@ -384,59 +425,5 @@ class Lane:
                 self.window.overloaded(now)
         return refused
 
-    # bookkeeping
-
-    def _note_changes(self) -> None:
-        """Write changes of the window into the diary, the events and the metrics."""
-        for change in self.window.changes:
-            entry = self.diary.note(change, self.around.clock)
-            self.changed = True
-            if change.before != change.after:
-                self.metrics.window_changed(change.before, change.after, change.cause)
-                self.around.events.write([{"event": "window", "site": self.site, "source": self.source, **entry}])
-        self.window.changes.clear()
-
-    def _set_alarm(self, now: float) -> None:
-        """Note what holds the lane back, and come again when that ends by itself."""
-        by, until = self._blocked(now)
-        if by != self.blocked_by:
-            self.count_blocked(now)
-            self.blocked_by = by
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if until is not None:
-            self._timer = asyncio.get_running_loop().call_later(max(0.001, until - now), self.pump)
-
-    def count_blocked(self, now: float) -> None:
-        """Add the time since the last count to what holds the lane back."""
-        if self.blocked_by:
-            self.metrics.blocked(self.blocked_by, now - self._blocked_since)
-        self._blocked_since = now
-
-    def _blocked(self, now: float) -> tuple[str, float | None]:
-        """Tell what keeps waiting mail from going out now; empty where nothing waits or all is well."""
-        held: tuple[str, float | None] = ("", None)
-        next_start_at = self.pace.next_start_at(now)
-        if not (self.stock.waiting or self.stock.turns) or self.crew.stopping:
-            pass
-        elif self.suspended:
-            held = "suspended", None
-        elif self.around.committer.failing:
-            held = "spool", None
-        elif now < self.window.hold_until:
-            held = Obstacle.HOLD, self.window.hold_until
-        elif next_start_at > now:
-            held = "pace", next_start_at
-        elif (obstacle := self._obstacle(now)) is not None:
-            held = obstacle
-        elif self.around.budget.used >= self.around.budget.most:
-            held = "max_sessions", None
-        return held
-
-    def _remembered(self, memory: dict[str, Any] | None) -> Remembered | None:
-        if not memory:
-            return None
-        clock = self.around.clock
-        age_s = max(0.0, clock.wall() - memory["at"])
-        return Remembered(memory["limit"], memory["rest_s"], clock.steady() - age_s, memory["clean"])
+    def _sized(self) -> None:
+        self._sized_at, self.changed = self.around.clock.wall(), True

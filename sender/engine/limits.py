@@ -41,5 +41,14 @@ def configured(settings: Settings, site: str, provider: Provider | None = None) 
     )
 
 
+def shared(settings: Settings, site: str, provider: Provider | None) -> str:
+    """Name the limit that a site shares with others; empty where it has one of its own."""
+    named = settings.destination(site).share
+    if named is None and provider is not None:
+        of_provider = settings.destination(provider.name).share
+        named = provider.share if of_provider is None else of_provider
+    return named or ""
+
+
 def _smaller(published: int | None, general: int) -> int:
     return general if published is None else min(published, general)

@@ -105,6 +105,11 @@ class Settler:
             (self._policies.get(domain) or self._policies.get(site) or self._policy) if self._policies else self._policy
         )
 
+    def expires_at(self, accepted_at: float, stated_at: float | None, domain: str, site: str) -> float:
+        """Give the instant from which a failed attempt is the last one; `stated_at` is the message's own."""
+        expires_at = self.policy(domain, site).expires_at(accepted_at)
+        return expires_at if stated_at is None else min(expires_at, stated_at)
+
     def settle(self, message: ClaimedMessage, results: Sequence[Result], way: Way, metrics: LaneMetrics) -> None:
         """Record what became of recipients of one message."""
         now = self._clock.wall()
@@ -181,9 +186,7 @@ class Settler:
         return State.QUEUED
 
     def _expires_at(self, message: ClaimedMessage, recipient: ClaimedRecipient, way: Way) -> float:
-        """Give the instant from which a failed attempt is the last one."""
-        expires_at = self.policy(domain_of(recipient.rcpt_to), way.site).expires_at(message.accepted_at)
-        return expires_at if message.expires_at is None else min(expires_at, message.expires_at)
+        return self.expires_at(message.accepted_at, message.expires_at, domain_of(recipient.rcpt_to), way.site)
 
     def _is_late(self, message: ClaimedMessage, result: Result, way: Way, now: float) -> bool:
         after_s = self.policy(domain_of(result.recipient.rcpt_to), way.site).delay_warning_s

@@ -62,6 +62,16 @@ class Stock:
             ready.clear()
         return deliveries
 
+    def before(self, message_id: int, rcpt_to: str) -> int | None:
+        """Count the recipients that go before one that was claimed; None where it is not here: it is being tried."""
+        count = 0
+        for delivery in (*self._ready[0], *self._ready[1]):
+            mine = delivery.message.id == message_id
+            if mine and any(recipient.rcpt_to == rcpt_to for recipient in delivery.recipients):
+                return count
+            count += len(delivery.recipients)
+        return None
+
     def put_first(self, deliveries: Sequence[Delivery]) -> None:
         """Put deliveries of one message back to the head: they lost no time of theirs."""
         for delivery in reversed(deliveries):

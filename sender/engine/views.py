@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sender.core.explain import explain_lane, explain_recipient
+from sender.core.explain import expected_at, explain_lane, explain_recipient
+from sender.core.selection import Kind
+from sender.engine.diary import Diary
 from sender.observe.events import instant
 from sender.spool.contract import State
 
@@ -16,79 +18,118 @@ if TYPE_CHECKING:
     from sender.spool.contract import Suspension
 
 Row = dict[str, Any]
+_INSTANTS = {"since", "until"}
+_LONG = {"history", "taught", "tried", "paced", "last_refusal"}
 
 
-def lane_figures(lane: Lane, rows: Iterable[Row], clock: Clock) -> Row:
-    """Give the figures of a running lane; instants are seconds since 1970."""
+def lane_figures(lane: Lane, rows: Iterable[Row], clock: Clock, suspension: Row | None = None) -> Row:
+    """Give the figures of a running lane; instants are seconds since 1970. `suspension` is what holds all of it."""
     now = clock.steady()
-    next_change_at = lane.next_change_at
-    mine = list(rows)
-    window = lane.window
+    window, allowance, diary = lane.window, lane.allowance, lane.allowance.diary
+    next_change_at = lane.standing.next_change_at
     return {
         "name": lane.name,
         "source": lane.source,
         "site": lane.site,
-        "window": window.limit,
-        "max_window": window.ceiling,
+        "window": min(window.limit, window.ceiling),
+        "max_window": min(window.ceiling, lane.ceiling),
         "growing": window.growing,
         "sessions": lane.sessions,
-        "queued": sum(row["queued"] + row["in_flight"] for row in mine),
-        "deferred": sum(row["deferred"] for row in mine),
-        "oldest_age_s": max((row["oldest_age_s"] for row in mine), default=0.0),
+        **_queued(rows),
         "delivered_per_minute": lane.delivered.value(now),
+        "present_per_minute": round(lane.delivered.present(now), 1),
         "deferrals_per_minute": lane.deferrals.value(now),
-        "state": lane.state,
-        "blocked_by": lane.blocked_by,
+        "state": lane.standing.state,
+        "blocked_by": lane.standing.blocked_by,
         "next_change_at": None if next_change_at is None else clock.wall_at(next_change_at),
+        "next_try_at": None if window.growing else clock.wall_at(window.next_try_at),
         "probe_debt": window.owed,
         "messages_per_second": lane.pace.per_second,
         "messages_per_session": lane.messages_per_session,
         "max_recipients": lane.max_recipients,
         "connect_failure": lane.connect_failure,
-        "last_refusal": {"stage": lane.diary.stage, "reply": lane.diary.reply} if lane.diary.reply else None,
-        "history": lane.diary.entries(),
+        "next_connect_at": clock.wall_at(lane.dialing.until) if now < lane.dialing.until else None,
+        "suspension": suspension,
+        "share": "" if allowance.name == lane.name else allowance.name,
+        "shared_with": sorted(name for name in allowance.lanes if name != lane.name),
+        "share_sessions": window.in_use,
+        "began_at": allowance.began_at,
+        "remembered_age_s": allowance.remembered_s,
+        "remembered_at": None,
+        "last_refusal": {"stage": diary.stage, "host": diary.host, "reply": diary.reply} if diary.reply else None,
+        **diary.memory(),
     }
 
 
-def remembered_figures(name: str, memory: Mapping[str, Any], rows: Iterable[Row]) -> Row:
-    """Give the figures of a lane that no process serves now."""
+def remembered_figures(name: str, memory: Mapping[str, Any], rows: Iterable[Row], *, start: int, ceiling: int) -> Row:
+    """Give the figures of a lane that no process serves now; `start` is the window of one that knows nothing."""
     source, _, site = name.partition("/")
-    mine = list(rows)
+    window = memory.get("limit") or start
+    diary = Diary(memory)
     return {
         "name": name,
         "source": source,
         "site": site,
-        "window": memory["limit"],
-        "max_window": memory["limit"],
+        "window": window,
+        "max_window": ceiling,
         "growing": False,
         "sessions": 0,
-        "queued": sum(row["queued"] + row["in_flight"] for row in mine),
-        "deferred": sum(row["deferred"] for row in mine),
-        "oldest_age_s": max((row["oldest_age_s"] for row in mine), default=0.0),
+        **_queued(rows),
         "delivered_per_minute": 0,
+        "present_per_minute": 0.0,
         "deferrals_per_minute": 0,
         "state": "open",
         "blocked_by": "asleep",
         "next_change_at": None,
+        "next_try_at": None,
         "probe_debt": 0,
         "messages_per_second": memory.get("per_second"),
         "messages_per_session": memory.get("messages_per_session"),
-        "max_recipients": None,
+        "max_recipients": memory.get("max_recipients"),
         "connect_failure": "",
+        "next_connect_at": None,
+        "suspension": None,
+        "share": memory.get("shares", ""),
+        "shared_with": sorted(other for other in memory.get("shared_by", ()) if other != name),
+        "share_sessions": 0,
+        "began_at": None,
+        "remembered_age_s": None,
+        "remembered_at": memory["at"],
         "last_refusal": None,
-        "history": list(memory.get("history", [])),
+        **diary.memory(),
+    }
+
+
+def _queued(rows: Iterable[Row]) -> Row:
+    mine = list(rows)
+    return {
+        "queued": sum(row["queued"] + row["in_flight"] for row in mine),
+        "deferred": sum(row["deferred"] for row in mine),
+        "oldest_age_s": max((row["oldest_age_s"] for row in mine), default=0.0),
     }
 
 
 def shown_lane(figures: Row, now: float) -> Row:
     """Put the explanation beside the figures, and write instants as text."""
-    at = figures["next_change_at"]
-    return {
-        **figures,
-        "next_change_at": None if at is None else instant(at),
-        "history": [{**change, "at": instant(change["at"])} for change in figures["history"]],
-        "explanation": explain_lane(figures, now),
-    }
+    return {**_dated(figures), "explanation": explain_lane(figures, now)}
+
+
+def brief_lane(figures: Row, _now: float) -> Row:
+    """Leave out how it came about: several lanes may share a long history."""
+    return _dated({key: value for key, value in figures.items() if key not in _LONG})
+
+
+def _dated(value: Row) -> Row:
+    """Write the instants in figures as text, however deep they lie."""
+    return {key: _shown(key, item) for key, item in value.items()}
+
+
+def _shown(key: str, item: Any) -> Any:  # noqa: ANN401 - JSON
+    if isinstance(item, dict):
+        return _dated(item)
+    if isinstance(item, list):
+        return [_dated(each) if isinstance(each, dict) else each for each in item]
+    return instant(item) if item is not None and (key == "at" or key in _INSTANTS or key.endswith("_at")) else item
 
 
 def queue_view(rows: Sequence[Row], held: Callable[[Row], bool]) -> Row:
@@ -128,45 +169,70 @@ def queue_view(rows: Sequence[Row], held: Callable[[Row], bool]) -> Row:
 
 def held_by(suspensions: Sequence[Suspension]) -> Callable[[Row], bool]:
     """Give the test whether a queue is suspended as a whole."""
-
-    def held(row: Row) -> bool:
-        return any(
-            suspension.selection.covers(domain=row["domain"], site=row["site"], source=None, stream=row["stream"])
-            for suspension in suspensions
-        )
-
-    return held
+    return lambda row: holding(suspensions, row) is not None
 
 
-def message_view(report: Row, *, held: Callable[[Row], bool], lane_of: Callable[[Row], Row | None], now: float) -> Row:
-    """Show a message: each recipient with its state, history, and what it waits for."""
+def holding(suspensions: Iterable[Suspension], row: Row, message_id: str = "") -> Suspension | None:
+    """Find what holds a queue, or a message of it."""
+    for suspension in suspensions:
+        selection = suspension.selection
+        if selection.covers(domain=row["domain"], site=row["site"], source=None, stream=row["stream"]):
+            return suspension
+        if selection.kind is Kind.MESSAGE and selection.value == message_id:
+            return suspension
+    return None
+
+
+def message_view(report: Row, recipients: Iterable[tuple[Row, Row | None]], now: float) -> Row:
+    """Show a message: each recipient with its state, history, and what it waits for.
+
+    With each recipient comes the lane that it waits for; both are figures, with instants in seconds since 1970.
+    """
     return {
-        **report,
+        **{key: value for key, value in report.items() if key != "priority"},
         "accepted_at": instant(report["accepted_at"]),
         "expires_at": None if report["expires_at"] is None else instant(report["expires_at"]),
-        "recipients": [_recipient_view(row, report, held, lane_of(row), now) for row in report["recipients"]],
+        "recipients": [_recipient_view(figures, lane, now) for figures, lane in recipients],
     }
 
 
-def _recipient_view(row: Row, report: Row, held: Callable[[Row], bool], lane: Row | None, now: float) -> Row:
-    waits = row["state"] is State.QUEUED
-    state = row["state"].word
-    if waits and held({**row, "stream": report["stream"]}):
-        state = "suspended"
-    elif waits and row["attempts"] and row["due_at"] > now:
-        state = "deferred"
-    elif row["state"] is State.CLAIMED:
-        state = "in_flight"
-    figures = {**row, "state": state}
+def recipient_state(row: Row, now: float, *, held: bool) -> str:
+    """Say the state of a recipient as people see it; `in_flight` is one that a lane has claimed."""
+    if row["state"] is State.CLAIMED:
+        return "in_flight"
+    if row["state"] is not State.QUEUED:
+        return str(row["state"].word)
+    if held:
+        return "suspended"
+    return "deferred" if row["attempts"] and row["due_at"] > now else "queued"
+
+
+def _recipient_view(figures: Row, lane: Row | None, now: float) -> Row:
+    state = figures["state"]
+    waits = state in {"queued", "deferred"}
+    at = expected_at(figures, lane, now) if waits or state == "in_flight" else None
     return {
-        "rcpt_to": row["rcpt_to"],
+        "rcpt_to": figures["rcpt_to"],
         # `in_flight` is a state of ours; the others read it as queued.
         "state": "queued" if state == "in_flight" else state,
         "in_flight": state == "in_flight",
-        "attempts": row["attempts"],
-        "next_attempt_at": instant(row["due_at"]) if waits and state != "suspended" else None,
+        "attempts": figures["attempts"],
+        "next_attempt_at": instant(figures["due_at"]) if waits else None,
+        "ahead": figures["ahead"],
+        "expected_at": None if at is None else instant(at),
+        "expires_at": None if figures["expires_at"] is None else instant(figures["expires_at"]),
         "waiting_for": explain_recipient(figures, lane, now),
-        "site": row["site"],
+        "site": figures["site"],
         "lane": None if lane is None else lane["name"],
-        "history": row["history"],
+        "history": figures["history"],
+    }
+
+
+def suspension_figures(suspension: Suspension) -> Row:
+    """Give a suspension as figures."""
+    return {
+        "what": str(suspension.selection),
+        "since": suspension.since,
+        "until": suspension.until,
+        "reason": suspension.reason,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -59,6 +60,9 @@ async def test_reading_commands_have_the_keys_of_the_contract(world: World, runs
     assert lane.keys() >= _LANE
     assert (lane["name"], lane["queued"], lane["deferred"]) == ("default/mx.full.test", 3, 3)
     assert (await world.json("lane", "mx.full.test"))["name"] == lane["name"]
+    if runs:
+        (brief,) = json.loads((await world.get("/v1/lanes?brief=1"))[1])["lanes"]
+        assert brief.keys() == lane.keys() - {"history", "taught", "tried", "paced", "last_refusal", "explanation"}
     message = await world.json("message", message_id)
     assert message.keys() >= _MESSAGE
     (recipient,) = message["recipients"]
@@ -148,7 +152,7 @@ async def test_deleting_everything_leaves_nothing_to_deliver(world: World) -> No
 
 
 async def test_a_due_message_is_explained_by_its_lane(world: World) -> None:
-    """A message that is due and waits says for which lane, how much is queued there, and what holds it."""
+    """A message that is due and waits says for which lane, how many go before it, and what holds it."""
     await world.site("capped.test", Behaviour(max_sessions=1, latency_s=1.0))
     await world.start()
     ids = await world.submit([world.message(f"user{number}@capped.test") for number in range(40)], sessions=1)
@@ -157,7 +161,7 @@ async def test_a_due_message_is_explained_by_its_lane(world: World) -> None:
         (recipient,) = (await world.json("message", ids[-1]))["recipients"]
         return (
             recipient["state"] == "queued"
-            and "goes as soon as its lane takes it: default/mx.capped.test, with" in recipient["waiting_for"]
+            and "It is due, and waits for its turn in default/mx.capped.test." in recipient["waiting_for"]
             and recipient["attempts"] == 0
         )
 

@@ -22,6 +22,7 @@ import aiosmtplib
 
 from sender import cli
 from sender import settings as configuration
+from sender.clock import Clock
 from sender.daemon import Daemon, Role
 from sender.sandbox import Behaviour, DnsServer, Receiver
 from sender.spool.contract import State
@@ -78,6 +79,7 @@ class World:
         self.dns = DnsServer()
         self.receivers: dict[str, Receiver] = {}
         self.daemon: Daemon
+        self.clock = Clock()
         self.notices = 0
         self.settings: configuration.Settings
         self._stack = AsyncExitStack()
@@ -154,7 +156,7 @@ class World:
         if tables is not None or not hasattr(self, "settings"):
             self.configure(tables)
         self._before = self.books().totals if self.settings.spool_path.exists() else {}
-        self.daemon = Daemon(self.settings, role)
+        self.daemon = Daemon(self.settings, role, clock=self.clock)
         await self.daemon.start()
         self._running = True
         return self.daemon

@@ -42,7 +42,9 @@ def test_other_hosts_belong_to_nobody(host: str) -> None:
 
 def test_every_figure_has_its_source() -> None:
     """No limit stands in the file without the page where its provider states it."""
-    stated = [one for one in providers().providers if one.cap or one.messages_per_session or one.max_recipients]
+    stated = [
+        one for one in providers().providers if one.cap or one.messages_per_session or one.max_recipients or one.share
+    ]
     assert stated
     assert all(one.sources for one in stated)
 
@@ -55,6 +57,12 @@ def test_without_providers_no_host_has_one() -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
+        ('[x]\nmx = ["a.example"]\nshare = 5', "x.share = 5: must be a string"),
+        (
+            '[x]\nmx = ["a.example"]\nsources = ["s"]\nshare = "a.example"',
+            'x.share = "a.example": must be a name of lower-case letters, digits and hyphens',
+        ),
+        ('[x]\nmx = ["a.example"]\nshare = "y"', 'x.share = "y": must have its source under `sources`'),
         ("[x]\nmx = []", 'x.mx = "": must have at least one domain'),
         ('[x]\nmx = "a.example"', 'x.mx = "a.example": must be an array of strings'),
         ('[x]\nmx = [".a.example"]', 'x.mx = ".a.example": must be a domain in lower case'),

@@ -25,3 +25,21 @@ def test_what_is_older_than_a_minute_is_forgotten() -> None:
     rate.add(100.0, 7)
     assert rate.value(159.9) == 7
     assert rate.value(160.0) == 0
+
+
+def test_the_present_rate_is_that_of_the_time_in_which_events_came() -> None:
+    """Events that began a few seconds ago are projected to a minute; a full minute of them is its own rate."""
+    rate = PerMinute()
+    assert rate.present(1000.0) == 0
+    for second in range(10):
+        rate.add(1000.0 + second, 4)
+    assert rate.present(1009.0) == 240
+    assert rate.value(1009.0) == 40
+    for second in range(10, 100):
+        rate.add(1000.0 + second, 4)
+    assert rate.present(1099.0) == rate.value(1099.0) == 240
+    rate = PerMinute()
+    rate.add(1000.0, 6)
+    assert rate.present(1000.0) == 120
+    assert rate.present(1029.0) == 12
+    assert rate.present(1060.0) == 0

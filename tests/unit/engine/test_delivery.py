@@ -181,6 +181,14 @@ def test_the_last_refusal_is_kept_in_its_words() -> None:
     assert _judged([_TAKEN]).last_refusal is None
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_what_a_receiver_says_about_our_pace_explains_more_than_what_it_says_about_a_mailbox(order: int) -> None:
+    """Where one recipient is throttled and another unknown, the throttle is what is kept, whichever came last."""
+    throttled = _answer(Stage.RCPT, "451 4.7.0 too many connections")
+    judgement = _judged([throttled, _answer(Stage.RCPT, "550 5.1.1 no such user")][::order])
+    assert judgement.last_refusal == (Stage.RCPT, "451 4.7.0 too many connections")
+
+
 @pytest.mark.parametrize(("count", "most", "sizes"), [(5, 2, [2, 2, 1]), (4, 2, [2, 2]), (3, 100, [3]), (1, 1, [1])])
 def test_a_message_is_split_into_envelopes_of_a_size(count: int, most: int, sizes: list[int]) -> None:
     """No envelope has more recipients than allowed, and each recipient is in exactly one, in their order."""
