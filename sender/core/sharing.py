@@ -7,6 +7,7 @@ waited and the other has had the session; who has had one for longest gives firs
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -36,6 +37,10 @@ class Sharing(Generic[Member]):
     def first(self) -> Member | None:
         """Who goes next."""
         return next(self._in_order(), None)
+
+    def next_few(self, most: int) -> list[Member]:
+        """Who goes next, and after that."""
+        return list(islice(self._in_order(), most))
 
     @property
     def holders(self) -> list[Member]:

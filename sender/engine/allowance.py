@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sender.engine.lane import Lane
     from sender.engine.surroundings import Surroundings
 
+_READY = 8  # lanes in line that have claimed mail: a claim takes its time, and one after another too much of it
 _COURTESY_S, _COURTESY_SHARE = 0.02, 0.2  # whoever started the last message of a pace lets others go first so long
 
 
@@ -145,6 +146,10 @@ class Allowance:
             return obstacle
         return ("turn", None) if obstacle is None else (obstacle[0], None)
 
+    def is_next(self, lane: Lane, now: float) -> bool:
+        """Tell whether a lane is so far ahead in line that it shall have its mail ready."""
+        return now >= self.window.hold_until and lane in self._sharing.next_few(_READY)
+
     def waits(self, lane: Lane, now: float, *, wants: bool) -> None:
         """Hear whether a lane wants another session; idle ones of others are ended for it."""
         if not wants or not self.shared:
@@ -172,6 +177,8 @@ class Allowance:
                 before = first.sessions
                 first.pump()
                 done = first if first.sessions == before else None
+            for lane in self._sharing.next_few(_READY):
+                lane.prepare()
         finally:
             self._passing = False
 

@@ -163,6 +163,10 @@ class Lane:
         self.standing.look(now)
         self.allowance.pass_on(self)
 
+    def prepare(self) -> None:
+        """Claim mail: a session is soon to be had."""
+        self._claim_more(self.around.clock.steady())
+
     def suspend(self, *, suspended: bool) -> None:
         """Stop or go on."""
         self.suspended = suspended
@@ -227,7 +231,8 @@ class Lane:
     @property
     def _short_of_sessions(self) -> bool:
         """Tell whether there is mail that no session will take."""
-        return self.stock.waiting > self.crew.idle + self.unproven or (not self.tickets and bool(self.stock.turns))
+        due = self.stock.claiming or bool(self.stock.turns)
+        return self.stock.waiting > self.crew.idle + self.unproven or (not self.tickets and due)
 
     @property
     def _idle(self) -> bool:
@@ -245,8 +250,8 @@ class Lane:
     def _claim_more(self, now: float) -> None:
         if not self.stock.low or self.crew.stopping or self.suspended or self.around.committer.failing:
             return
-        resting = now < self.restraint.lane_until
-        if resting or (not self.tickets and self.obstacle(now) is not None):
+        hopeless = not self.tickets and self.obstacle(now) is not None and not self.allowance.is_next(self, now)
+        if hopeless or now < self.restraint.lane_until:
             return  # nothing could be tried: what is not claimed can still be moved, held or removed
         self.crew.spawn(self._claim(self.stock.begin_claim(now, sessions=self.sessions)))
 

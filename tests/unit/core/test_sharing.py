@@ -25,6 +25,7 @@ def test_who_has_fewest_sessions_goes_first_then_who_came_first() -> None:
     sharing = _sharing(many=3, one=1)
     for who in ("many", "one", "first", "second", "first"):
         sharing.waits(who, 1.0)
+    assert sharing.next_few(3) == ["first", "second", "one"]
     order = []
     while (next_one := sharing.first) is not None:
         order.append(next_one)
