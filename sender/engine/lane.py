@@ -9,15 +9,14 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from sender.core.backoff import Backoff
 from sender.core.errors import SpoolError
 from sender.core.memory import Memory
 from sender.core.outcome import Reason
 from sender.core.rate import PerMinute
 from sender.core.window import Obstacle
-from sender.engine.contact import Caller, NoSession, contact
 from sender.engine.crew import Crew
 from sender.engine.delivery import Delivery, Judgement, in_order, judge
+from sender.engine.dialing import Dialing
 from sender.engine.limits import configured
 from sender.engine.restraint import Restraint
 from sender.engine.settling import Way
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from sender.core.pace import Pace
     from sender.core.window import Ticket, Window
     from sender.engine.allowance import Allowance
+    from sender.engine.contact import NoSession
     from sender.engine.placement import Placement
     from sender.engine.queue import Queue
     from sender.engine.surroundings import Surroundings
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from sender.smtp.session import Answer, Session
 
 log = logging.getLogger(__name__)
-_LOCAL_PAUSE_S = 1.0
 _ASLEEP_S = 300.0
 
 
@@ -72,18 +71,10 @@ class Lane:
         self.tickets: set[Ticket] = set()  # its sessions in the eyes of the window; the allowance keeps them
         self.delivered, self.deferrals = PerMinute(), PerMinute()
         self.changed = False  # there is something new to remember
-        self.connect_failure = ""  # why there is no connection, while there is none
         self.suspended = False
         self._recalls = 0  # times that everything was let go
         self._active_at = now
-        self.dialing = Backoff(
-            now, first_s=settings.delivery.connect_backoff, most_s=settings.delivery.connect_backoff_max
-        )
-        self._caller = Caller(
-            source_address=settings.sources[source].address,
-            helo=settings.sources[source].helo or settings.hostname,
-            tls=placement.tls,
-        )
+        self.dialing = Dialing(source, placement.tls, around)
         self.standing = Standing(self)
         allowance.join(self)
 
@@ -188,7 +179,7 @@ class Lane:
 
     def try_now(self) -> None:
         """Forget that a connection failed, and who rests: an operator says that it works again."""
-        self.dialing.forget(self.around.clock.steady())
+        self.dialing.forget()
         self.restraint.forget()
 
     def reconfigure(self) -> None:
@@ -198,8 +189,7 @@ class Lane:
         self.allowance.fit()
         self.messages_per_session, self.max_recipients = limits.messages_per_session, limits.max_recipients
         self.restraint.reload(self.around.settings.rests)
-        delivery = self.around.settings.delivery
-        self.dialing.first_s, self.dialing.most_s = delivery.connect_backoff, delivery.connect_backoff_max
+        self.dialing.reconfigure()
         self.pump()
 
     async def drain(self) -> None:
@@ -262,7 +252,7 @@ class Lane:
             self._put_off_resting()
         except SpoolError as error:
             log.error("%s: %s", self.name, error)  # noqa: TRY400 - tried again in a moment
-            self.dialing.pause(self.around.clock.steady(), _LOCAL_PAUSE_S)
+            self.dialing.pause()
         if self._recalls != recalls or self.crew.stopping or self.suspended:
             for queue in self.let_go():
                 self.around.next_due(queue.id, queue.due_at, False)
@@ -279,8 +269,7 @@ class Lane:
 
     async def contact(self) -> Session | NoSession:
         """Open one session."""
-        around = self.around
-        return await contact(self.route, around.router, self._caller, around.settings.delivery, around.classifier)
+        return await self.dialing.contact(self.route)
 
     def next_delivery(self) -> Delivery | None:
         """Give what a session shall do next, or None while there is nothing or nothing may be sent."""
@@ -325,8 +314,7 @@ class Lane:
         """Hear that a session is open."""
         self.window.taken(ticket)
         self.metrics.opened()
-        self.connect_failure = ""
-        self.dialing.succeeded()
+        self.dialing.connected()
 
     def not_connected(self, failure: NoSession, ticket: Ticket) -> bool:
         """Draw the consequences of a session that was not opened."""
@@ -336,7 +324,7 @@ class Lane:
         self.allowance.diary.heard(failure.stage, failure.text, failure.host)
         if failure.local:
             log.error("%s: %s", self.name, failure.text)
-            self.dialing.pause(now, _LOCAL_PAUSE_S)
+            self.dialing.pause()
             return False
         if reason is Reason.DAILY_LIMIT:
             self.metrics.deferred(reason)
@@ -350,8 +338,7 @@ class Lane:
             return True
         if reason is Reason.REPUTATION:
             self.window.blocked(now, failure.verdict.retry_after_s)
-        self.connect_failure = failure.text
-        self.dialing.failed(now, self.around.rng)
+        self.dialing.failed(failure.text)
         self._fail_stock(failure)
         return False
 
@@ -367,7 +354,7 @@ class Lane:
         """Let a message wait that failed for a fault of ours: the receiver has nothing to do with it."""
         log.error("%s: %r", self.name, error, exc_info=None if isinstance(error, SpoolError) else error)
         self.crew.spawn(self.stock.give_back([delivery]))
-        self.dialing.pause(self.around.clock.steady(), _LOCAL_PAUSE_S)
+        self.dialing.pause()
 
     def answered(
         self, delivery: Delivery, session: Session, ticket: Ticket, answers: list[Answer], seconds: float

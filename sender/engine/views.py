@@ -47,7 +47,7 @@ def lane_figures(lane: Lane, rows: Iterable[Row], clock: Clock, suspension: Row 
         "messages_per_second": lane.pace.per_second,
         "messages_per_session": lane.messages_per_session,
         "max_recipients": lane.max_recipients,
-        "connect_failure": lane.connect_failure,
+        "connect_failure": lane.dialing.failure,
         "next_connect_at": clock.wall_at(lane.dialing.until) if now < lane.dialing.until else None,
         "suspension": suspension,
         "share": "" if allowance.name == lane.name else allowance.name,
