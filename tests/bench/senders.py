@@ -35,8 +35,9 @@ TUNED: Mapping[str, str] = MappingProxyType(
         "default_destination_concurrency_failed_cohort_limit": "100",
         "smtp_connection_cache_destinations": "static:all",
         # SCHEDULER_README, "Limitations of less-than-1 per delivery feedback": of use where a receiver limits actively.
-        "default_destination_concurrency_positive_feedback": "1/concurrency",
-        "default_destination_concurrency_negative_feedback": "1/concurrency",
+        # Fixed and small was the best of what was tried: 1/concurrency, 1/sqrt_concurrency, 1/20, 1/100.
+        "default_destination_concurrency_positive_feedback": "1/100",
+        "default_destination_concurrency_negative_feedback": "1/100",
         # postconf(5): what is deferred comes back soon.
         "minimal_backoff_time": "10s",
         "maximal_backoff_time": "60s",

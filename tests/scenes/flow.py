@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from tests.scenes.world import Tables, World
     from tests.servers import EximReceiver, PostfixReceiver
 
-_AT_ONCE, _AHEAD = 100, 400
+_AT_ONCE, _AHEAD = 50, 400
+_LOOK_S = 0.02
 _CONTENT = "From: news@origin.test\r\nSubject: scene\r\nMessage-ID: <{}>\r\n\r\nGood news.\r\n"
 
 
@@ -87,19 +88,20 @@ class Flow:
     @contextlib.asynccontextmanager
     async def flowing(self) -> AsyncIterator[None]:
         """Keep some hundreds of messages queued within the block."""
-        feeder = asyncio.create_task(self._feed())
+        over = asyncio.Event()
+        feeder = asyncio.create_task(self._feed(over))
         try:
             yield
         finally:
-            feeder.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await feeder
+            over.set()
+            await feeder  # what it has begun to queue is queued
 
-    async def _feed(self) -> None:
-        while True:
+    async def _feed(self, over: asyncio.Event) -> None:
+        while not over.is_set():
             if len(self.message_ids) - self.ended() < _AHEAD:
                 await self.queue(_AT_ONCE)
-            await asyncio.sleep(0.02)
+            else:
+                await asyncio.sleep(_LOOK_S)
 
     def ended(self) -> int:
         """Count the messages that are delivered, by the spool's file."""
@@ -109,7 +111,12 @@ class Flow:
 
     async def delivered(self, messages: int, *, deadline_s: float = 60.0) -> None:
         """Wait until so many messages are recorded as delivered."""
-        await self._world.until(f"{messages} are delivered", lambda: self.ended() >= messages, deadline_s=deadline_s)
+        try:
+            await self._world.until(
+                f"{messages} are delivered", lambda: self.ended() >= messages, deadline_s=deadline_s
+            )
+        except TimeoutError as error:
+            pytest.fail(f"{error}; {self.ended()} were\n{self._served.log}\n{_end(self._receiver.log)}")
 
     async def empty(self, *, deadline_s: float = 60.0) -> None:
         """Wait until all is delivered, and in the receiver's log."""
@@ -152,3 +159,7 @@ class Flow:
     def attempts(self) -> int:
         """Give the most attempts that any message has had."""
         return self._world.books().most_attempts
+
+
+def _end(log: str) -> str:
+    return "\n".join(log.splitlines()[-40:])

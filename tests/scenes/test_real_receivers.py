@@ -12,7 +12,7 @@ import pytest
 from sender.core.outcome import Reason
 from tests.scenes.flow import Flow
 from tests.servers import EximReceiver, PostfixReceiver, Postgrey, require
-from tests.servers.postfix_receiver import connection_rate, message_rate, policy
+from tests.servers.postfix_receiver import connection_rate, holding, message_rate, policy
 from tests.servers.postgrey import NAMES_NO_WAIT, NAMES_THE_WAIT
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ _CHANGES: dict[str, tuple[_Receiver, int, int]] = {
     "exim-2-to-20": (EximReceiver, 2, 20),
 }
 _MOST_REFUSALS_OF_A_CHANGE = 25
+_OF_A_RESTART = {Reason.CONNECTION_LIMIT, Reason.CONNECTION_LOST, Reason.CONNECT_FAILED}
 
 
 @pytest.mark.parametrize("name", _CAPS)
@@ -47,6 +48,7 @@ async def test_a_cap_that_nobody_told_costs_few_refusals(world: World, name: str
         await flow.empty()
         assert abs(await flow.window() - cap) <= 1
         assert sorted(receiver.message_ids()) == sorted(flow.message_ids)
+        print(f"{receiver.connections_refused()} refused")
         assert receiver.connections_refused() <= most_refusals
         assert flow.attempts() == 1
 
@@ -66,6 +68,7 @@ async def test_a_cap_that_changes_while_mail_flows_is_found_again(world: World, 
             await flow.until_window(_near(after))
         await flow.empty()
         assert sorted(receiver.message_ids()) == sorted(flow.message_ids)
+        print(f"{receiver.connections_refused()} refused of {len(flow.message_ids)}")
         assert receiver.connections_refused() <= _MOST_REFUSALS_OF_A_CHANGE
         assert flow.attempts() == 1
 
@@ -78,18 +81,18 @@ async def test_a_restart_of_the_receiver_loses_nothing(world: World) -> None:
     """A receiver that cuts all sessions gets everything; twice comes at most what it cut before its last answer."""
     require(PostfixReceiver)
     async with (
-        PostfixReceiver(20) as receiver,
+        PostfixReceiver(20, holding()) as receiver,
         Flow(world, receiver, {"retry": {"schedule": ["300ms"], "jitter": 0.0}}) as flow,
     ):
         async with flow.flowing():
             await flow.until_window(_near(20))
             await receiver.restart()
             await flow.delivered(len(flow.message_ids) + 200)
-        await flow.empty()
-        assert set(receiver.message_ids()) == set(flow.message_ids)
-        repeated = len(receiver.message_ids()) - len(flow.message_ids)
-        assert repeated <= (await flow.metrics()).total("sender_ambiguous_total")
-        assert flow.attempts() <= 2
+        await flow.delivered(len(flow.message_ids))
+        arrived = receiver.held_ids()
+        assert set(arrived) == set(flow.message_ids)
+        assert len(arrived) - len(flow.message_ids) <= (await flow.metrics()).total("sender_ambiguous_total")
+        assert (await flow.deferrals()).keys() <= _OF_A_RESTART
 
 
 async def test_a_rate_of_messages_is_kept_in_order(world: World) -> None:
@@ -102,6 +105,7 @@ async def test_a_rate_of_messages_is_kept_in_order(world: World) -> None:
         await flow.queue(120)
         await flow.empty()
         assert receiver.message_ids() == flow.message_ids
+        print(f"{receiver.messages_too_fast()} refused")
         assert 0 < receiver.messages_too_fast() <= 12
         assert flow.attempts() == 1
         lane = await flow.lane()
@@ -119,6 +123,7 @@ async def test_a_rate_of_connections_costs_no_attempt(world: World) -> None:
         await flow.queue(150)
         await flow.empty()
         assert sorted(receiver.message_ids()) == sorted(flow.message_ids)
+        print(f"{receiver.connections_too_fast()} refused")
         assert 0 < receiver.connections_too_fast() <= 12
         assert flow.attempts() == 1
 

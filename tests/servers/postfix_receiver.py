@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import re
+import stat
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ _GREYLISTED = "Recipient address rejected: Greylisted"
 _REFUSALS = _CAPPED, _CONNECTING_TOO_FAST, _SENDING_TOO_FAST, _TURNED_AWAY, _GREYLISTED
 # postscreen has its own words for the cap.
 _CAPPED_BY_POSTSCREEN = re.compile(r" postfix/postscreen\[\d+\]: NOQUEUE: reject: CONNECT .*: too many connections$")
+_MESSAGE_ID = re.compile(rb"Message-ID: <(.*?)>")
 _BEGUN = re.compile(r" postfix/cleanup\[\d+\]: (\w+): message-id=<(.*)>$")
 _QUEUED = re.compile(r" postfix/qmgr\[\d+\]: (\w+): from=<.*\(queue active\)$")
 
@@ -45,6 +47,11 @@ def message_rate(messages: int, *, each_s: int) -> dict[str, str]:
 def connection_rate(connections: int, *, each_s: int) -> dict[str, str]:
     """Allow a client so many new connections in each span of seconds."""
     return {"smtpd_client_connection_rate_limit": str(connections), "anvil_rate_time_unit": f"{each_s}s"}
+
+
+def holding() -> dict[str, str]:
+    """Keep what is accepted in the queue: unlike the log, it misses nothing when the server is stopped."""
+    return {"smtpd_data_restrictions": "check_client_access static:HOLD"}
 
 
 def policy(service: tuple[str, int]) -> dict[str, str]:
@@ -141,6 +148,13 @@ class PostfixReceiver(Postfix):
         """Give the Message-IDs of what was accepted, in order; what came twice is there twice."""
         self._read_on()
         return [message_id for queue_id, message_id in self._ids.items() if queue_id in self._accepted]
+
+    def held_ids(self) -> list[str]:
+        """Give the Message-IDs of what a receiver that is `holding` has taken, in no order."""
+        files = [file for file in (self._queue / "hold").rglob("*") if file.is_file()]
+        # A file is whole when its owner may execute it.
+        whole = [file.read_bytes() for file in files if file.stat().st_mode & stat.S_IXUSR]
+        return [match[1].decode() for content in whole if (match := _MESSAGE_ID.search(content))]
 
     def _refused(self, words: str) -> int:
         self._read_on()
