@@ -24,8 +24,8 @@ _Receiver = type[PostfixReceiver] | type[EximReceiver]
 # Sessions come and go, as they do over hours.
 _SHORT_SESSIONS: Tables = {"delivery": {"messages_per_session": 50}}
 _CAPS: dict[str, tuple[_Receiver, int, int, int]] = {
-    "postfix": (PostfixReceiver, 5, 2000, 15),
-    "exim": (EximReceiver, 3, 1000, 12),
+    "postfix": (PostfixReceiver, 5, 1500, 15),
+    "exim": (EximReceiver, 3, 600, 12),
 }
 _CHANGES: dict[str, tuple[_Receiver, int, int]] = {
     "postfix-20-to-2": (PostfixReceiver, 20, 2),
@@ -102,7 +102,7 @@ async def test_a_rate_of_messages_is_kept_in_order(world: World) -> None:
         PostfixReceiver(settings=message_rate(40, each_s=2)) as receiver,
         Flow(world, receiver, {"window": {"start": 1, "max": 1}}) as flow,
     ):
-        await flow.queue(120)
+        await flow.queue(100)
         await flow.empty()
         assert receiver.message_ids() == flow.message_ids
         print(f"{receiver.messages_too_fast()} refused")
@@ -120,7 +120,7 @@ async def test_a_rate_of_connections_costs_no_attempt(world: World) -> None:
         PostfixReceiver(settings=connection_rate(6, each_s=2)) as receiver,
         Flow(world, receiver, {"delivery": {"messages_per_session": 10}}) as flow,
     ):
-        await flow.queue(150)
+        await flow.queue(140)
         await flow.empty()
         assert sorted(receiver.message_ids()) == sorted(flow.message_ids)
         print(f"{receiver.connections_too_fast()} refused")
@@ -151,9 +151,9 @@ async def test_greylisting_costs_each_message_one_attempt(world: World, text: st
     """Each new recipient is let come again, and comes after the wait that is named, else by the schedule."""
     require(PostfixReceiver, Postgrey)
     # By the schedule it would come too early, or never, where a wait is named that it could follow instead.
-    schedule = "4s" if text == NAMES_NO_WAIT else "1h"
+    schedule = "2s" if text == NAMES_NO_WAIT else "1h"
     async with (
-        Postgrey(delay_s=2, text=text) as postgrey,
+        Postgrey(delay_s=1, text=text) as postgrey,
         PostfixReceiver(settings=policy(postgrey.address)) as receiver,
         Flow(world, receiver, {"retry": {"schedule": [schedule], "jitter": 0.0}}) as flow,
     ):
