@@ -11,7 +11,9 @@ import os
 import pytest
 
 from .exim import EximReceiver
-from .postfix import PostfixReceiver, PostfixSender
+from .postfix import PostfixSender
+from .postfix_receiver import PostfixReceiver
+from .postgrey import Postgrey
 from .process import Server, ServerError, ServerMissing
 from .sinks import SmtpSink, SmtpSource
 
@@ -19,6 +21,7 @@ __all__ = [
     "EximReceiver",
     "PostfixReceiver",
     "PostfixSender",
+    "Postgrey",
     "Server",
     "ServerError",
     "ServerMissing",

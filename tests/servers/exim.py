@@ -15,6 +15,7 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .log import Follower
 from .process import (
     LOOPBACK,
     NO_SETTINGS,
@@ -40,8 +41,8 @@ discard:
 """
 
 _STARTED = re.compile(r" daemon started: ")
-_REFUSED = re.compile(r"^.{19} Connection from .* refused: too many connections", re.MULTILINE)
-_ACCEPTED = re.compile(r"^.{19} \S+ <= ", re.MULTILINE)
+_REFUSED = re.compile(r"^.{19} Connection from .* refused: too many connections")
+_ACCEPTED = re.compile(r"^.{19} \S+ <= (?:.* id=(\S+))?")
 
 
 class EximReceiver(Server):
@@ -62,6 +63,9 @@ class EximReceiver(Server):
         """Set the cap and any other main options."""
         super().__init__(name=name, host=host, port=port)
         self._settings = {**_cap(max_per_host), **settings}
+        self._follower: Follower | None = None
+        self._refused = 0
+        self._message_ids: list[str] = []
 
     @classmethod
     def find(cls) -> Path:
@@ -151,11 +155,28 @@ class EximReceiver(Server):
 
     def connections_refused(self) -> int:
         """Count the connections refused because of the cap."""
-        return len(_REFUSED.findall(self.log))
+        self._read_on()
+        return self._refused
+
+    def refusals(self) -> int:
+        """Count all refusals: of connections."""
+        return self.connections_refused()
 
     def messages_accepted(self) -> int:
         """Count the messages accepted."""
-        return len(_ACCEPTED.findall(self.log))
+        return len(self.message_ids())
+
+    def message_ids(self) -> list[str]:
+        """Give the Message-IDs of what was accepted, in order; what came twice is there twice."""
+        self._read_on()
+        return self._message_ids
+
+    def _read_on(self) -> None:
+        self._follower = self._follower or Follower(self.folder / "log/mainlog")
+        for line in self._follower.lines():
+            if accepted := _ACCEPTED.match(line):
+                self._message_ids.append(accepted[1] or "")
+            self._refused += _REFUSED.match(line) is not None
 
     def _starts(self) -> int:
         return len(_STARTED.findall(self.log))

@@ -1,4 +1,4 @@
-"""Private Postfix instances: one that takes mail and discards it, one that relays a queue.
+"""Private Postfix instances: what they have in common, and the one that relays a queue.
 
 - `master` runs directly in a folder with its own configuration, queue and log; the system's instance is not touched.
 - Postfix checks the user ids of its folders, so only root can start one.
@@ -61,16 +61,15 @@ showq unix n - n - - showq
 postlog unix-dgram n - n - 1 postlogd
 """
 _QUEUE_MANAGER = "qmgr "
+_LISTENERS = "smtpd", "postscreen"
 
 _SETTLED_S = 10
 _LONGEST_RUN_S = "14400"
-
-_REFUSED = re.compile(r"Connection concurrency limit exceeded")
-_QUEUED = re.compile(r" postfix/qmgr\[\d+\]: (\w+): from=<.*\(queue active\)$", re.MULTILINE)
+_DEFERRED = re.compile(r" postfix/\w+\[\d+\]: (\w+): to=<.*, status=deferred ")
 
 
-class _Postfix(Server):
-    """A private instance with one inbound smtpd."""
+class Postfix(Server):
+    """A private instance with one inbound smtpd, behind a postscreen where it is told so."""
 
     def __init__(self, *, name: str, host: str, port: int | None, settings: Mapping[str, str], held: bool) -> None:
         super().__init__(name=name, host=host, port=port)
@@ -100,6 +99,9 @@ class _Postfix(Server):
 
     async def _start(self, program: Path) -> None:
         self._make_folders()
+        await self._run(program)
+
+    async def _run(self, program: Path) -> None:
         self._write_configuration()
         # master forgets the signal at the end of its parent, so it gets an end of its own.
         options = ("-c", self.folder / "etc", "-e", _LONGEST_RUN_S)
@@ -123,17 +125,18 @@ class _Postfix(Server):
 
     def _write_configuration(self) -> None:
         """Replace main.cf and master.cf; a process that starts meanwhile reads the old or the new one whole."""
-        services = _SERVICES.format(host=self.host, port=self.port).splitlines()
-        if self._held:
-            services = [line for line in services if not line.startswith(_QUEUE_MANAGER)]
         settings = self._defaults() | self._settings
-        texts = {"main.cf": [f"{key} = {value}" for key, value in settings.items()], "master.cf": services}
+        texts = {"main.cf": [f"{key} = {value}" for key, value in settings.items()], "master.cf": self._services()}
         for file, lines in texts.items():
             draft = self.folder / "etc" / f"{file}.new"
             draft.write_text("\n".join(lines) + "\n")
             # Postfix waits until a main.cf has not changed for a second before it believes it.
             os.utime(draft, (0, time.time() - _SETTLED_S))
             draft.replace(self.folder / "etc" / file)
+
+    def _services(self) -> list[str]:
+        services = _SERVICES.format(host=self.host, port=self.port).splitlines()
+        return [line for line in services if not (self._held and line.startswith(_QUEUE_MANAGER))]
 
     def _defaults(self) -> dict[str, str]:
         return {
@@ -172,49 +175,20 @@ class _Postfix(Server):
         # A listener that waits still has the old settings in memory; one in a session ends with that session.
         await self.until("old listeners are gone", lambda: not self._waiting(old & self._listeners()))
 
+    async def restart(self, **settings: str) -> None:
+        """Stop and start again with main.cf parameters changed: every session is cut, wherever it is."""
+        self._settings.update(settings)
+        await self.tree.stop()
+        await self._run(self.find())
+
     def _listeners(self) -> set[int]:
-        return {pid for pid in self.tree.members() if program_name(pid) == "smtpd"}
+        return {pid for pid in self.tree.members() if program_name(pid) in _LISTENERS}
 
     def _waiting(self, listeners: set[int]) -> set[int]:
         return listeners - connected(listeners, self.port)
 
 
-class PostfixReceiver(_Postfix):
-    """A Postfix that accepts mail for any domain from loopback and discards it.
-
-    `max_connections` is its cap per client address, loopback included; None is no cap.
-    """
-
-    def __init__(
-        self,
-        max_connections: int | None = None,
-        settings: Mapping[str, str] = NO_SETTINGS,
-        *,
-        name: str = "postfix-receiver",
-        host: str = LOOPBACK,
-        port: int | None = None,
-    ) -> None:
-        """Set the cap and any other main.cf parameters."""
-        capped = {**_cap(max_connections), **settings}
-        super().__init__(name=name, host=host, port=port, settings=capped, held=False)
-
-    def _defaults(self) -> dict[str, str]:
-        return super()._defaults() | {"default_transport": "discard:", "smtpd_client_event_limit_exceptions": ""}
-
-    async def change_cap(self, max_connections: int | None) -> None:
-        """Change the cap while mail flows; see `reload`."""
-        await self.reload(**_cap(max_connections))
-
-    def connections_refused(self) -> int:
-        """Count the connections refused because of the cap."""
-        return len(_REFUSED.findall(self.log))
-
-    def messages_accepted(self) -> int:
-        """Count the messages that reached the queue manager: soon after their 250."""
-        return len(set(_QUEUED.findall(self.log)))
-
-
-class PostfixSender(_Postfix):
+class PostfixSender(Postfix):
     """A Postfix that relays everything to one address; a held one queues until it is released."""
 
     def __init__(
@@ -252,6 +226,10 @@ class PostfixSender(_Postfix):
         """Count the messages that wait for another attempt."""
         return sum(1 for _ in _messages(self._queue / "deferred"))
 
+    def deferred_once(self) -> int:
+        """Count the messages that had to wait for another attempt, whatever became of them then."""
+        return len(set(_DEFERRED.findall(self.log)))
+
     async def drained(self, *, deadline_s: float = 60.0) -> None:
         """Wait until every message has left the queue."""
         await self.until("the queue is empty", lambda: next(self._queued(), None) is None, deadline_s=deadline_s)
@@ -265,8 +243,3 @@ def _messages(folder: Path) -> Iterator[str]:
                 yield from _messages(folder / entry.name)
             else:
                 yield entry.name
-
-
-def _cap(max_connections: int | None) -> dict[str, str]:
-    # Zero is Postfix's word for no limit.
-    return {"smtpd_client_connection_count_limit": str(max_connections or 0)}

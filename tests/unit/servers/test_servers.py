@@ -15,6 +15,7 @@ from tests.servers import (
     EximReceiver,
     PostfixReceiver,
     PostfixSender,
+    Postgrey,
     Server,
     ServerError,
     ServerMissing,
@@ -22,6 +23,9 @@ from tests.servers import (
     SmtpSource,
     require,
 )
+from tests.servers.log import Follower
+from tests.servers.postfix_receiver import connection_rate, holding, message_rate, policy
+from tests.servers.postgrey import NAMES_NO_WAIT, NAMES_THE_WAIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,6 +106,95 @@ async def test_postfix_cap_changes_while_it_runs() -> None:
             assert refusal(receiver)[0] == 421
 
 
+async def test_a_restart_of_postfix_cuts_sessions() -> None:
+    """A restart of a Postfix receiver cuts open sessions; its new cap holds, and what it has taken stays taken."""
+    require(PostfixReceiver)
+    async with PostfixReceiver(3, holding()) as receiver:
+
+        async def restart_in_a_session() -> None:
+            with session(receiver) as client:
+                client.sendmail(SENDER, RECIPIENT, "Message-ID: <before@origin.test>\r\n\r\nIt arrives.\r\n")
+                await receiver.restart(smtpd_client_connection_count_limit="1")
+
+        with pytest.raises(smtplib.SMTPServerDisconnected):
+            await restart_in_a_session()
+        with session(receiver):
+            assert refusal(receiver)[0] == 421
+        assert receiver.held_ids() == ["before@origin.test"]
+
+
+async def test_postfix_limits_the_rate_of_messages() -> None:
+    """A Postfix that takes 2 messages of a client in a span answers MAIL for the third with 450 4.7.1."""
+    require(PostfixReceiver)
+    async with PostfixReceiver(settings=message_rate(2, each_s=60)) as receiver:
+        with session(receiver) as client:
+            for number in range(2):
+                client.sendmail(SENDER, RECIPIENT, f"Message-ID: <{number}@origin.test>\r\n\r\nIt arrives.\r\n")
+            client.rset()
+            assert client.mail(SENDER) == (450, b"4.7.1 Error: too much mail from 127.0.0.1")
+        await receiver.until("2 messages", lambda: receiver.message_ids() == ["0@origin.test", "1@origin.test"])
+        assert receiver.messages_too_fast() == receiver.refusals() == 1
+
+
+async def test_postfix_limits_the_rate_of_connections() -> None:
+    """A Postfix that takes 2 connections of a client in a span refuses the third in the words of its cap."""
+    require(PostfixReceiver)
+    async with PostfixReceiver(settings=connection_rate(2, each_s=60)) as receiver:
+        for _ in range(2):
+            with session(receiver):
+                pass
+        code, text = refusal(receiver)
+        assert code == 421
+        assert "too many connections" in text
+        await receiver.until("the refusal is logged", lambda: receiver.connections_too_fast() == 1)
+        assert receiver.connections_refused() == 0
+
+
+async def test_postscreen_turns_a_new_client_away() -> None:
+    """Behind postscreen the first session of a client gets 450 4.3.2 for its recipient, the next one is let in."""
+    require(PostfixReceiver)
+    async with PostfixReceiver(1, postscreen=True) as receiver:
+        with session(receiver) as client:
+            client.ehlo()
+            client.mail(SENDER)
+            assert client.rcpt(RECIPIENT) == (450, b"4.3.2 Service currently unavailable")
+        with session(receiver) as client:
+            assert client.sendmail(SENDER, RECIPIENT, MESSAGE) == {}
+            assert refusal(receiver)[0] == 421
+        await receiver.until("1 message", lambda: receiver.messages_accepted() == 1)
+        assert receiver.turned_away() == 1
+        await receiver.until("the refusal is logged", lambda: receiver.connections_refused() == 1)
+
+
+@pytest.mark.parametrize("text", [NAMES_NO_WAIT, NAMES_THE_WAIT])
+async def test_postgrey_lets_a_recipient_come_again(text: str) -> None:
+    """A recipient that postgrey does not know gets 450 4.2.0 until the wait is over, and the wait where it is named."""
+    require(PostfixReceiver, Postgrey)
+    async with (
+        Postgrey(delay_s=1, text=text) as postgrey,
+        PostfixReceiver(settings=policy(postgrey.address)) as receiver,
+    ):
+        with session(receiver) as client:
+            client.ehlo()
+            client.mail(SENDER)
+            code, words = client.rcpt(RECIPIENT)
+            assert code == 450
+            assert words.startswith(b"4.2.0 <grace@example.org>: Recipient address rejected: Greylisted, ")
+            assert (b"try again in 1 seconds" in words) == (text == NAMES_THE_WAIT)
+            await receiver.until("the wait is over", lambda: client.rcpt(RECIPIENT)[0] == 250)
+        assert receiver.greylisted() > 0
+
+
+async def test_postgrey_leaves_nothing() -> None:
+    """A postgrey that has ended leaves no process and no folder."""
+    require(Postgrey)
+    postgrey = Postgrey(delay_s=1)
+    async with postgrey:
+        assert postgrey.tree.members() != set()
+    assert postgrey.tree.members() == set()
+    assert not postgrey.folder.exists()
+
+
 async def test_exim_refuses_the_third_connection() -> None:
     """An Exim with a cap of 2 for each host answers a third simultaneous connection with 421."""
     require(EximReceiver)
@@ -121,6 +214,18 @@ async def test_exim_accepts_mail_for_any_domain() -> None:
             for domain in ("example.org", "example.net", "localhost"):
                 assert client.sendmail(SENDER, f"grace@{domain}", MESSAGE) == {}
         assert receiver.messages_accepted() == 3
+
+
+async def test_exim_tells_what_came_in_order() -> None:
+    """An Exim receiver gives the Message-IDs of what it took in order, and one that came twice twice."""
+    require(EximReceiver)
+    ids = ["2@origin.test", "1@origin.test", "2@origin.test"]
+    async with EximReceiver() as receiver:
+        with session(receiver) as client:
+            for message_id in ids:
+                client.sendmail(SENDER, RECIPIENT, f"Message-ID: <{message_id}>\r\n\r\nIt arrives.\r\n")
+        assert receiver.message_ids() == ids
+        assert receiver.refusals() == 0
 
 
 async def test_exim_cap_changes_while_it_runs() -> None:
@@ -159,6 +264,35 @@ async def test_postfix_sender_defers_what_the_sink_refuses() -> None:
         await sender.until("the message is deferred", lambda: sender.deferred() == 1)
         assert sender.queued() == 1
         assert sink.messages() == 0
+
+
+async def test_postfix_sender_knows_what_it_has_deferred() -> None:
+    """A Postfix whose relay answers 4yz once counts the message as deferred, also after it was delivered."""
+    require(PostfixSender, PostfixReceiver)
+    quickly = {"minimal_backoff_time": "1s", "maximal_backoff_time": "1s", "queue_run_delay": "1s"}
+    async with (
+        PostfixReceiver(settings=message_rate(1, each_s=3)) as receiver,
+        PostfixSender(receiver.address, quickly) as sender,
+    ):
+        with session(sender) as client:
+            for _ in range(2):
+                client.sendmail(SENDER, RECIPIENT, MESSAGE)
+        await sender.drained()
+        assert sender.deferred() == 0
+        assert sender.deferred_once() == 1
+        assert receiver.messages_too_fast() > 0
+
+
+def test_a_log_is_read_line_by_line(tmp_path: Path) -> None:
+    """A line of a growing log is given once, and when it is complete."""
+    log = tmp_path / "log"
+    follower = Follower(log)
+    assert follower.lines() == []
+    log.write_text("one\ntw")
+    assert follower.lines() == ["one"]
+    log.write_text("one\ntwo\n")
+    assert follower.lines() == ["two"]
+    assert follower.lines() == []
 
 
 async def test_source_fills_the_sink() -> None:
@@ -219,7 +353,7 @@ def test_missing_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
 
 def test_fetching_again_says_nothing() -> None:
     """tests/debian.sh prints nothing and succeeds when everything is there."""
-    require(PostfixReceiver, EximReceiver)
+    require(PostfixReceiver, EximReceiver, Postgrey)
     environment = {key: value for key, value in os.environ.items() if key != "SENDER_DEBIAN_CACHE"}
     done = subprocess.run(
         [CHECKOUT / "tests/debian.sh"], env=environment, capture_output=True, text=True, check=False, timeout=60
