@@ -36,7 +36,7 @@ async def _drain(given: argparse.Namespace) -> None:
 
 async def _receivers(given: argparse.Namespace) -> None:
     _require(*receivers.NEEDS)
-    await receivers.receivers(given.receiver, given.deadline)
+    await receivers.receivers(given.receiver, deadline_s=given.deadline, minute_s=given.minute)
 
 
 ROWS: dict[str, Callable[[argparse.Namespace], Awaitable[None]]] = {
@@ -71,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     drain.add_argument("--runs", type=int, default=_RUNS)
     real = parser.add_argument_group("receivers")
     real.add_argument("--receiver", default="", metavar="WORDS", help="only those whose names contain this")
+    real.add_argument("--minute", type=int, default=6, metavar="SECONDS", help="by which rates are counted; really 60")
     real.add_argument("--deadline", type=float, default=60.0, metavar="SECONDS", help="for each sender")
     return parser
 

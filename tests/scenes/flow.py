@@ -128,7 +128,7 @@ class Flow:
         """Ask the daemon for the lane's window."""
         return int((await self.lane())["window"])
 
-    async def until_window(self, holds: Callable[[int], bool], *, deadline_s: float = 60.0) -> None:
+    async def until_window(self, holds: Callable[[int], bool], *, deadline_s: float = 120.0) -> None:
         """Wait until the lane's window is as wanted."""
         seen: list[int] = []
 

@@ -18,7 +18,6 @@ from .process import LOOPBACK, NO_SETTINGS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_INLET = " inet n - n - - smtpd"
 _BEHIND_POSTSCREEN = " inet n - n - 1 postscreen", "smtpd pass - - n - - smtpd", "dnsblog unix - - n - 0 dnsblog"
 
 _CAPPED = "Connection concurrency limit exceeded"
