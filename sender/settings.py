@@ -223,18 +223,13 @@ class WindowSettings(_Table):
     headroom: Annotated[float, Field(gt=0, le=1)] = 0.8
 
 
+_SCHEDULE_S = (120.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0, 14400.0)
+
+
 class RetrySettings(_Table):
     """`[retry]`: when a deferred recipient is tried again."""
 
-    schedule: Annotated[tuple[Duration, ...], Field(min_length=1)] = (
-        120.0,
-        300.0,
-        900.0,
-        1800.0,
-        3600.0,
-        7200.0,
-        14400.0,
-    )
+    schedule: Annotated[tuple[Duration, ...], Field(min_length=1)] = _SCHEDULE_S
     jitter: Annotated[float, Field(ge=0, lt=1)] = 0.1
     max_age: Duration = 259200.0
     delay_warning: OptionalDuration = None
