@@ -23,6 +23,7 @@ _FLOORS = (
     {"rules"},
     {"providers"},
     {"settings", "clock", "shipped"},
+    {"tables"},
     {"core"},
     {"__version__"},
 )
@@ -46,7 +47,7 @@ _PLACES = {
     "idna": {"sender/core/address.py"},
     "dns": {"sender/route/resolver.py", "sender/sandbox"},
     "prometheus_client": {"sender/observe/metrics.py"},
-    "pydantic": {"sender/settings.py"},
+    "pydantic": {"sender/settings.py", "sender/tables.py"},
     "rich": {"sender/cli"},
     "sqlite3": {"sender/spool"},
     "starlette": {"sender/api/app.py"},
