@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from sender.core.backoff import Backoff
 from sender.core.errors import SpoolError
-from sender.core.outcome import Outcome, Reason
+from sender.core.governor import Governor
+from sender.core.outcome import Reason
 from sender.core.pace import Pace
 from sender.core.rate import PerMinute
 from sender.core.window import Obstacle, Remembered, Window
@@ -74,6 +75,7 @@ class Lane:
             remembered=self._remembered(memory),
         )
         self.pace = Pace(now, (memory or {}).get("per_second"))
+        self.governor = Governor(self.window, self.pace)
         self.delivered, self.deferrals = PerMinute(), PerMinute()
         self.changed = False  # there is something new to remember
         self.blocked_by = ""
@@ -192,11 +194,7 @@ class Lane:
     def _held(self, now: float) -> bool:
         """Tell whether no message may be started now, whatever sessions there are."""
         return (
-            self.suspended
-            or self.crew.stopping
-            or self.around.committer.failing
-            or now < self.window.hold_until
-            or now < self.pace.next_start_at(now)
+            self.suspended or self.crew.stopping or self.around.committer.failing or now < self.governor.held_until(now)
         )
 
     def _obstacle(self, now: float) -> tuple[str, float | None] | None:
@@ -288,14 +286,10 @@ class Lane:
             log.error("%s: %s", self.name, failure.text)
             self.dialing.pause(now, _LOCAL_PAUSE_S)
             return False
-        if failure.verdict.throttles or self.window.proven > 0:
-            # Others are open and this one is not: that is a limit, whatever it calls itself.
-            self.window.refused(ticket, now, failure.verdict.retry_after_s)
+        if self.governor.not_connected(ticket, failure.verdict, now, others=self.window.proven > 0):
             if failure.verdict.throttles:
                 self.metrics.deferred(reason)
             return True
-        if reason is Reason.REPUTATION:
-            self.window.blocked(now, failure.verdict.retry_after_s)
         self.connect_failure = failure.text
         self.dialing.failed(now, self.around.rng)
         self._fail_stock(failure)
@@ -323,7 +317,7 @@ class Lane:
         judgement = judge(delivery, session, answers, self.around.classifier, self.around.clock.wall())
         self._count(judgement, session, len(answers), seconds, now)
         if judgement.proven:
-            self.window.prove(ticket, now)
+            self.governor.proven(ticket, now)
         refused = self._learn(judgement, delivery, session, ticket, now)
         if judgement.settled:
             way = Way(
@@ -345,9 +339,8 @@ class Lane:
     def _count(self, judgement: Judgement, session: Session, recipients: int, seconds: float, now: float) -> None:
         if judgement.delivered:
             self.metrics.transaction(seconds)
-            self.pace.delivered(now)
+            self.governor.delivered(now)
             self.delivered.add(now, judgement.delivered)
-            self.window.answered(now)
         if judgement.ambiguous:
             self.metrics.ambiguous()
             log.warning("%s: %s: lost after the content of a message: it may arrive twice", self.name, session.endpoint)
@@ -361,27 +354,16 @@ class Lane:
         refused = False
         for reason, verdict in judgement.throttles.items():
             self.metrics.deferred(reason)
-            if reason is Reason.MESSAGE_RATE:
-                self.pace.throttled(now, verdict.retry_after_s)
-                self.changed = True
-            elif reason is Reason.RECIPIENT_LIMIT:
+            if reason is Reason.RECIPIENT_LIMIT:
                 self.max_recipients = judgement.delivered or max(1, len(delivery.recipients) // 2)
             elif reason is Reason.SESSION_MESSAGE_LIMIT and session.transactions > 1:
                 self.messages_per_session = session.transactions - 1
-            elif not ticket.proven:
-                self.window.refused(ticket, now, verdict.retry_after_s)
+            elif self.governor.throttled(ticket, verdict, now, usable=session.usable):
                 self.metrics.refused(reason)
                 refused = True
-            elif session.usable:
-                self.window.throttled(now)
-            else:
-                self.window.cut(now)
-        state = judgement.lane_verdict
-        if state is not None and state.outcome is Outcome.DEFERRED:
-            if state.reason is Reason.REPUTATION:
-                self.window.blocked(now, state.retry_after_s)
-            else:
-                self.window.overloaded(now)
+            self.changed |= reason is Reason.MESSAGE_RATE
+        if judgement.lane_verdict is not None:
+            self.governor.troubled(judgement.lane_verdict, now)
         return refused
 
     # bookkeeping
