@@ -6,6 +6,7 @@ The crew does the I/O; what may be done, and what follows from what happened, th
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from typing import TYPE_CHECKING, Protocol
 
@@ -40,6 +41,9 @@ class Lead(Protocol):
 
     def next_delivery(self) -> Delivery | None:
         """Give what a session shall do next, or None while there is nothing or nothing may be sent."""
+
+    def enveloped(self, ticket: Ticket) -> None:
+        """Hear that the receiver has taken an envelope on a session."""
 
     def answered(
         self, delivery: Delivery, session: Session, ticket: Ticket, answers: list[Answer], seconds: float
@@ -148,6 +152,7 @@ class Crew:
     async def _serve(self, session: Session, ticket: Ticket) -> bool:
         """Carry deliveries until the session is over; tell whether the window has ended its ticket already."""
         clock, spool = self._around.clock, self._around.spool
+        on_envelope = functools.partial(self._lead.enveloped, ticket)
         while True:
             delivery = self._lead.next_delivery()
             if delivery is None:
@@ -156,7 +161,7 @@ class Crew:
                 continue
             began_at = clock.steady()
             try:
-                answers = await session.transact(delivery.outgoing(spool))
+                answers = await session.transact(delivery.outgoing(spool), None if ticket.proven else on_envelope)
             except Exception as error:  # noqa: BLE001 - whatever it is, the message must not stay claimed by nobody
                 session.abort()
                 self._lead.not_tried(delivery, error)

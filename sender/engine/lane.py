@@ -309,6 +309,12 @@ class Lane:
         self.crew.spawn(self.stock.give_back([delivery]))
         self.dialing.pause(self.around.clock.steady(), _LOCAL_PAUSE_S)
 
+    def enveloped(self, ticket: Ticket) -> None:
+        """Hear that the receiver has dealt with an envelope on a session: where that proves it, the next may follow."""
+        if self.governor.proven(ticket, self.around.clock.steady()):
+            self._note_changes()
+            self.pump()
+
     def answered(
         self, delivery: Delivery, session: Session, ticket: Ticket, answers: list[Answer], seconds: float
     ) -> bool:
@@ -317,7 +323,7 @@ class Lane:
         judgement = judge(delivery, session, answers, self.around.classifier, self.around.clock.wall())
         self._count(judgement, session, len(answers), seconds, now)
         if judgement.proven:
-            self.governor.proven(ticket, now)
+            self.enveloped(ticket)
         refused = self._learn(judgement, delivery, session, ticket, now)
         if judgement.settled:
             way = Way(

@@ -31,7 +31,7 @@ def _stopped_cleanly(world: World) -> bool:
 async def test_a_stop_finishes_what_is_open(world: World) -> None:
     """On SIGTERM open transactions end, every session says QUIT, the rest waits, and the exit code is 0."""
     receiver = await world.site("slow.test", _SLOW)
-    async with Served(world.configure({"window": {"start": 20}})) as served:
+    async with Served(world.configure({"window": {"start": 20, "max": 20}})) as served:
         await served.ready()
         await world.submit([world.message(f"user{number}@slow.test") for number in range(900)])
         await world.until("20 sessions are open", lambda: receiver.tally.sessions_open >= 20)
