@@ -72,7 +72,7 @@ class Crew:
         self._lead = lead
         self._around = around
         self._dialing: set[asyncio.Task[None]] = set()
-        self._idle: list[asyncio.Future[bool]] = []  # True: there is work; False: go home
+        self._idle: dict[asyncio.Future[Delivery | None], asyncio.TimerHandle] = {}  # None: go home
 
     @property
     def idle(self) -> int:
@@ -83,10 +83,9 @@ class Crew:
         """Open one session more and let it work."""
         self._dialing.add(self.spawn(self._work(ticket)))
 
-    def wake(self, most: int) -> None:
-        """Give work to idle sessions, to those first that went idle last: the others may end."""
-        for _ in range(min(most, len(self._idle))):
-            self._idle.pop().set_result(True)
+    def hand(self, delivery: Delivery) -> None:
+        """Give work to an idle session, to the one that went idle last: the others may end."""
+        self._leave_idle(delivery)
 
     async def drain(self) -> None:
         """Let open transactions end and QUIT every session; who has none after a short while is called off.
@@ -95,7 +94,7 @@ class Crew:
         """
         self.stopping = True
         while self._idle:
-            self._idle.pop().set_result(False)
+            self._leave_idle(None)
         grace_s = self._around.settings.delivery.quit_timeout
         calling_off = asyncio.get_running_loop().call_later(grace_s, self._call_off)
         try:
@@ -154,11 +153,9 @@ class Crew:
         clock, spool = self._around.clock, self._around.spool
         on_envelope = functools.partial(self._lead.enveloped, ticket)
         while True:
-            delivery = self._lead.next_delivery()
+            delivery = self._lead.next_delivery() or await self._handed()
             if delivery is None:
-                if self.stopping or not await self._work_came():
-                    return False
-                continue
+                return False
             began_at = clock.steady()
             try:
                 answers = await session.transact(delivery.outgoing(spool), None if ticket.proven else on_envelope)
@@ -171,20 +168,32 @@ class Crew:
             if self.stopping or not self._lead.goes_on(session):
                 return False
 
-    async def _work_came(self) -> bool:
-        """Wait for work; False when it is time to end."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[bool] = loop.create_future()
-        self._idle.append(future)
-        timer = loop.call_later(self._around.settings.delivery.idle_timeout, self._idle_too_long, future)
+    async def _handed(self) -> Delivery | None:
+        """Wait to be given work; None when it is time to end."""
+        if self.stopping:
+            return None
+        future: asyncio.Future[Delivery | None] = asyncio.get_running_loop().create_future()
+        self._idle[future] = self._look_later(future)
         try:
             return await future
         finally:
-            timer.cancel()
             if future in self._idle:
-                self._idle.remove(future)
+                self._idle.pop(future).cancel()
 
-    def _idle_too_long(self, future: asyncio.Future[bool]) -> None:
-        if future in self._idle:
-            self._idle.remove(future)
-            future.set_result(not self._lead.idle_enough())
+    def _look_later(self, future: asyncio.Future[Delivery | None]) -> asyncio.TimerHandle:
+        idle_timeout_s = self._around.settings.delivery.idle_timeout
+        return asyncio.get_running_loop().call_later(idle_timeout_s, self._idle_too_long, future)
+
+    def _idle_too_long(self, future: asyncio.Future[Delivery | None]) -> None:
+        """End a session that has been idle for its time; one that will be wanted is looked at again."""
+        if self._lead.idle_enough():
+            del self._idle[future]
+            future.set_result(None)
+        else:
+            self._idle[future] = self._look_later(future)
+
+    def _leave_idle(self, delivery: Delivery | None) -> None:
+        """Let the session that went idle last have a delivery, or end."""
+        future, timer = self._idle.popitem()
+        timer.cancel()
+        future.set_result(delivery)

@@ -147,10 +147,10 @@ class Lane:
         self.stock.turns.add(queue)
 
     def pump(self) -> None:
-        """Do whatever can be done now: wake idle sessions, claim, open a session, set the next alarm."""
+        """Do whatever can be done now: give work to idle sessions, claim, open a session, set the next alarm."""
         now = self.around.clock.steady()
-        if not self._held(now):
-            self.crew.wake(self.stock.waiting)
+        while self.crew.idle and (delivery := self._started(now)) is not None:
+            self.crew.hand(delivery)
         self._claim_more(now)
         if not self._held(now):
             self._open_more(now)
@@ -239,12 +239,18 @@ class Lane:
     def next_delivery(self) -> Delivery | None:
         """Give what a session shall do next, or None while there is nothing or nothing may be sent."""
         now = self.around.clock.steady()
-        delivery = None if self._held(now) else self.stock.take()
+        delivery = self._started(now)
         if delivery is None:
             self.pump()
-            return None
-        self.pace.started(now)
-        self._claim_more(now)
+        else:
+            self._claim_more(now)
+        return delivery
+
+    def _started(self, now: float) -> Delivery | None:
+        """Take the next delivery, if one may be started now."""
+        delivery = None if self._held(now) else self.stock.take()
+        if delivery is not None:
+            self.pace.started(now)
         return delivery
 
     def goes_on(self, session: Session) -> bool:
