@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sender.simulation.mail import Mail, Message
     from sender.simulation.receiver import Receiver
 
-_TICK_S = 1.0  # the daemon claims mail about so often, and looks at what it may do each time
+_TICK_S = 1.0  # while messages go out the daemon claims more about so often, and looks at what it may do each time
 _SHORTEST_S = 0.001  # between an alarm and now
 _CLAIMED = 10  # messages that the daemon has claimed ahead, at least
 _OF_THE_RECEIVER = frozenset({Reason.OVERLOADED, Reason.REPUTATION})
@@ -66,6 +66,7 @@ class Lane:
         self._sessions: set[_Session] = set()
         self._idle: dict[_Session, float] = {}  # since when; the last one first
         self._alarm_at: float | None = None
+        self._flowing = False  # messages were started since the last look
         self._running = False
         self._stopping = False
         self._restarting = False
@@ -76,6 +77,7 @@ class Lane:
         """Begin to work."""
         self._running = True
         self._tick()
+        self.pump()
 
     def stop(self) -> None:
         """Begin nothing more, let every transaction end, and QUIT."""
@@ -179,6 +181,7 @@ class Lane:
         message = self.mail.take(controller.allowed) if now >= controller.held_until(now) else None
         if message is not None:
             controller.started(now)
+            self._flowing = True
         return message
 
     def _transact(self, session: _Session, message: Message) -> None:
@@ -294,7 +297,9 @@ class Lane:
         sessions = sum(session.open for session in self._sessions)
         self.record.sample(self._clockwork.now, open_=sessions, limit=self.controller.limit, room=self._receiver.room)
         self.record.note(self.controller.changes())
-        self.pump()
+        if self._flowing or self.controller.allowed is not None:
+            self._flowing = False
+            self.pump()
         self._clockwork.after(_TICK_S, self._tick)
 
     def _idle_too_long(self, session: _Session, since: float) -> None:

@@ -21,13 +21,13 @@ def test_the_daemon_delivers_what_the_simulation_says(name: str) -> None:
     assert seen.throttles == run.throttles
 
 
-@pytest.mark.parametrize("name", ["badnode25", "connrate", "penalty", "sync5s", "overload"])
+@pytest.mark.parametrize("name", ["badnode25", "penalty", "overload"])
 def test_the_daemon_does_about_what_the_simulation_says_where_chance_decides(name: str) -> None:
-    """Where each refusal changes all that follows, the figures are near."""
+    """Where a refusal changes all that follows, the figures are near."""
     chosen = load(name, {"duration": "10m"})
     seen, run = daemon.run(chosen), simulate(chosen)
-    assert seen.delivered == pytest.approx(run.delivered, rel=0.1)
-    assert seen.throttles == pytest.approx(run.throttles, rel=0.35, abs=5)
+    assert seen.delivered == pytest.approx(run.delivered, rel=0.05)
+    assert seen.throttles == pytest.approx(run.throttles, rel=0.2, abs=3)
 
 
 def test_the_daemon_finds_a_changed_cap_when_the_simulation_does() -> None:
