@@ -32,8 +32,8 @@ class Governor:
         self.window.prove(ticket, now)
         return news
 
-    def delivered(self, now: float) -> None:
-        """A message was taken."""
+    def delivered(self, now: float, seconds: float) -> None:  # noqa: ARG002 - this window does not look at it
+        """A message was taken; that took `seconds`."""
         self.pace.delivered(now)
         self.window.answered(now)
 

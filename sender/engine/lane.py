@@ -351,7 +351,7 @@ class Lane:
     def _count(self, judgement: Judgement, session: Session, recipients: int, seconds: float, now: float) -> None:
         if judgement.delivered:
             self.metrics.transaction(seconds)
-            self.governor.delivered(now)
+            self.governor.delivered(now, seconds)
             self.delivered.add(now, judgement.delivered)
         if judgement.ambiguous:
             self.metrics.ambiguous()

@@ -59,8 +59,8 @@ class Controller(Protocol):
     def proven(self, ticket: Ticket, now: float) -> bool:
         """An envelope was dealt with on this session; tell whether that is news."""
 
-    def delivered(self, now: float) -> None:
-        """A message was taken."""
+    def delivered(self, now: float, seconds: float) -> None:
+        """A message was taken; that took `seconds`."""
 
     def throttle(self, ticket: Ticket, verdict: Verdict, now: float, *, transactions: int, usable: bool) -> bool:
         """A message met a throttle; tell whether the session itself was refused: its ticket has ended."""

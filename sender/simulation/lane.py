@@ -32,7 +32,7 @@ _OF_THE_RECEIVER = frozenset({Reason.OVERLOADED, Reason.REPUTATION})
 class _Session:
     """One session, from its first packet to its last."""
 
-    __slots__ = ("counted", "gone", "message", "open", "ticket", "transactions", "visit")
+    __slots__ = ("began_at", "counted", "gone", "message", "open", "ticket", "transactions", "visit")
 
     def __init__(self, ticket: Ticket) -> None:
         self.ticket: Ticket | None = ticket  # None: it has ended
@@ -42,6 +42,7 @@ class _Session:
         self.gone = False  # nobody waits any more for what is under way
         self.transactions = 0
         self.message: Message | None = None  # under way
+        self.began_at = 0.0
 
 
 class Lane:
@@ -186,7 +187,7 @@ class Lane:
 
     def _transact(self, session: _Session, message: Message) -> None:
         receiver = self._receiver
-        session.message = message
+        session.message, session.began_at = message, self._clockwork.now
         answer = receiver.mail(session.visit, message)
         seconds = receiver.seconds(answer)
         if session.transactions == 0 and seconds > receiver.envelope_s:
@@ -211,7 +212,7 @@ class Lane:
         if answer is None:
             if session.transactions == 1:
                 self._prove(session)
-            self.controller.delivered(now)
+            self.controller.delivered(now, now - session.began_at)
             self.record.delivered += 1
             self.mail.delivered_one()
         else:

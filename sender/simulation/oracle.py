@@ -52,7 +52,7 @@ class Oracle(Peer):
         self._receiver.announced += 1
         return super().opening(now)
 
-    def delivered(self, now: float) -> None:
+    def delivered(self, now: float, seconds: float) -> None:
         """Learn nothing."""
 
     def _refused(self, now: float) -> None:

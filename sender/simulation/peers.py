@@ -87,7 +87,7 @@ class Peer:
             self.unproven -= 1
         return news
 
-    def delivered(self, now: float) -> None:
+    def delivered(self, now: float, seconds: float) -> None:
         """A message was taken."""
         raise NotImplementedError
 
@@ -175,7 +175,7 @@ class Postfix(Peer):
         """Let sessions that work go on while the destination is dead to new ones."""
         return self.in_use if self._window == 0 else self._window
 
-    def delivered(self, now: float) -> None:  # noqa: ARG002 - Postfix counts and keeps no time here
+    def delivered(self, now: float, seconds: float) -> None:  # noqa: ARG002 - Postfix keeps no time here
         """Grow by one when the positive feedback adds up to a half."""
         self._failed_cohorts = 0.0
         if self._window == 0:
@@ -214,7 +214,7 @@ class Postfix(Peer):
 
     def _slowed(self, now: float) -> None:
         # A 4yz to MAIL or RCPT leaves the destination as it is: the delivery agent got through.
-        self.delivered(now)
+        self.delivered(now, 0.0)
 
 
 class TunedPostfix(Postfix):
@@ -254,7 +254,7 @@ class Aimd(Peer):
             return "rest", self._resting[0]
         return super().obstacle(now)
 
-    def delivered(self, now: float) -> None:  # noqa: ARG002 - successes count, not time
+    def delivered(self, now: float, seconds: float) -> None:  # noqa: ARG002 - successes count, not time
         """Grow where the window is used."""
         if self.open * 2 >= self._window:
             self._window = min(float(self.most), self._window + 1 / self._window)

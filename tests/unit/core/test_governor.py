@@ -127,7 +127,7 @@ def test_a_delivery_pays_and_is_counted_for_the_pace() -> None:
     governor = _governor()
     _open(governor, 1)
     for second in range(1, 31):
-        governor.delivered(float(second))
+        governor.delivered(float(second), 1.0)
     assert governor.window.debt < 0
     governor.pace.throttled(31.0)
     assert governor.pace.per_second is not None

@@ -60,15 +60,15 @@ def test_postfix_grows_with_each_delivery_to_its_limit() -> None:
     assert peer.limit == 5
     _open(peer, 5)
     for _ in range(5):
-        peer.delivered(0.0)
+        peer.delivered(0.0, 1.0)
     assert peer.limit == 10  # no further than 5 beyond what is open
     _open(peer, 5)
     for _ in range(100):
-        peer.delivered(0.0)
+        peer.delivered(0.0, 1.0)
     assert peer.limit == 15
     _open(peer, 5)
     for _ in range(100):
-        peer.delivered(0.0)
+        peer.delivered(0.0, 1.0)
     assert peer.limit == 20
 
 
@@ -93,7 +93,7 @@ def test_a_delivery_revives_a_destination_that_postfix_has_given_up() -> None:
         peer.no_session(peer.opening(0.0), _FULL, 0.0)
     assert peer.obstacle(0.0) == ("hold", 300.0)
     assert peer.goes_on(1, 0.0)
-    peer.delivered(1.0)
+    peer.delivered(1.0, 1.0)
     assert peer.limit == 2
 
 
@@ -111,7 +111,7 @@ def test_postfix_may_be_tuned() -> None:
     peer = TunedPostfix(_place())
     _open(peer, 5)
     for _ in range(5):
-        peer.delivered(0.0)
+        peer.delivered(0.0, 1.0)
     assert peer.limit == 6
     for _ in range(12):
         peer.no_session(peer.opening(0.0), _FULL, 0.0)
@@ -133,7 +133,7 @@ def test_aimd_halves_at_most_once_a_second() -> None:
     peer = Aimd(_place())
     _open(peer, 2)
     for _ in range(6):
-        peer.delivered(0.0)
+        peer.delivered(0.0, 1.0)
     assert peer.limit == 4
     for _ in range(2):
         peer.no_session(peer.opening(0.0), _FULL, 10.0)
@@ -156,7 +156,7 @@ def test_peers_end_sessions_beyond_their_limit_one_for_each() -> None:
     tickets = _open(peer, 2)
     for more in (2, 2):
         for _ in range(40):
-            peer.delivered(0.0)
+            peer.delivered(0.0, 1.0)
         tickets += _open(peer, more)
     peer.unexplained(1000.0)
     assert 0 < peer.limit < 6
