@@ -64,7 +64,7 @@ class Lane:
         self._receiver = receiver
         self._idle_timeout_s = idle_timeout_s
         self._make = make
-        self._sessions: set[_Session] = set()
+        self._sessions: dict[_Session, None] = {}  # in the order in which they began
         self._idle: dict[_Session, float] = {}  # since when; the last one first
         self._alarm_at: float | None = None
         self._flowing = False  # messages were started since the last look
@@ -131,7 +131,7 @@ class Lane:
 
     def _dial(self, ticket: Ticket) -> None:
         session = _Session(ticket)
-        self._sessions.add(session)
+        self._sessions[session] = None
         self._clockwork.after(self._receiver.round_trip_s, self._knock, session)
 
     def _knock(self, session: _Session) -> None:
@@ -244,7 +244,7 @@ class Lane:
     def _left(self, session: _Session) -> None:
         if session not in self._sessions:
             return
-        self._sessions.discard(session)
+        del self._sessions[session]
         session.open = session.counted = False
         if session.ticket is not None:
             self.controller.ended(session.ticket, self._clockwork.now)

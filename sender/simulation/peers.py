@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from sender.simulation.controllers import Place
 
 
-class Peer:
+class Peer(ABC):
     """What they have in common: a limit, sessions that are counted against it, and no memory."""
 
     parks: RetryPolicy | None = None
@@ -33,9 +34,9 @@ class Peer:
         self._messages_per_session = place.table.messages_per_session
 
     @property
+    @abstractmethod
     def limit(self) -> int:
         """The sessions that it would have open."""
-        raise NotImplementedError
 
     def held_until(self, now: float) -> float:
         """Nothing holds a message back."""
@@ -65,7 +66,7 @@ class Peer:
         self.unproven += 1
         return Ticket(self.in_use)
 
-    def started(self, now: float) -> None:
+    def started(self, now: float) -> None:  # noqa: B027 - none of them keeps a pace
         """A message was started."""
 
     def connected(self, ticket: Ticket) -> None:
@@ -87,9 +88,9 @@ class Peer:
             self.unproven -= 1
         return news
 
+    @abstractmethod
     def delivered(self, now: float, seconds: float) -> None:
         """A message was taken."""
-        raise NotImplementedError
 
     def throttle(self, ticket: Ticket, verdict: Verdict, now: float, *, transactions: int, usable: bool) -> bool:  # noqa: ARG002 - nobody counts them
         """Tell sessions that were refused from messages that were."""
@@ -123,16 +124,16 @@ class Peer:
         """Keep none."""
         return []
 
-    def remember(self, now: float, *, clean: bool) -> Remembered | None:
+    def remember(self, now: float, *, clean: bool) -> Remembered | None:  # noqa: B027 - None is all that is kept
         """Keep nothing."""
 
+    @abstractmethod
     def _refused(self, now: float) -> None:
         """A session was refused, or closed on us."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _slowed(self, now: float) -> None:
         """A message was refused on a session that stays open."""
-        raise NotImplementedError
 
 
 class Postfix(Peer):

@@ -73,7 +73,9 @@ def figures(runs: Sequence[Run], oracle: Sequence[Run]) -> Figures:
     complete = all(run.complete for run in runs)
     takes_s = _mean(runs, lambda run: run.ended_at) if complete else None
     best_takes_s = _mean(oracle, lambda run: run.ended_at) if all(run.complete for run in oracle) else None
-    by_time = takes_s is not None and best_takes_s is not None
+    goodput = delivered / max(1, _mean(oracle, lambda run: run.delivered))
+    if takes_s is not None and best_takes_s is not None:
+        goodput = best_takes_s / takes_s
     return Figures(
         controller=runs[0].controller,
         seeds=len(runs),
@@ -82,11 +84,7 @@ def figures(runs: Sequence[Run], oracle: Sequence[Run]) -> Figures:
         sessions_refused=_mean(runs, lambda run: sum(record.sessions_refused for record in run.records)),
         per_thousand=1000 * throttles / max(1, delivered),
         per_thousand_late=1000 * late_throttles / max(1, late_delivered),
-        goodput=(
-            best_takes_s / max(takes_s, 1e-9)
-            if by_time and takes_s is not None and best_takes_s is not None
-            else delivered / max(1, _mean(oracle, lambda run: run.delivered))
-        ),
+        goodput=goodput,
         goodput_late=late_delivered / max(1, _mean(oracle, _late_delivered)),
         burst=max(map(_burst, records)),
         takes_s=takes_s,
