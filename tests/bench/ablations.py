@@ -11,9 +11,10 @@ from sender.core import pace, window
 from sender.simulation.controllers import Controller, Ours, Place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
-# The figures of the rules are constants of their modules as long as they are no values.
+# Where the figures of the rules are constants of their modules, and no value that can be handed over. A rule that has
+# neither cannot be switched off.
 _CONSTANTS = {
     "price": "DEBT",
     "probe_wait_most_s": "PROBE_WAIT_MAX_S",
@@ -47,7 +48,7 @@ class Ablation:
         return _known(window, "WindowRules", self.window) and _known(pace, "PaceRules", self.pace)
 
     @contextlib.contextmanager
-    def applied(self) -> Iterator[type[Controller] | partial[Controller]]:
+    def applied(self) -> Iterator[Callable[[Place], Controller]]:
         """Give a controller without the rule, for as long as the block lasts."""
         with _changed(window, "WindowRules", self.window) as windows, _changed(pace, "PaceRules", self.pace) as paces:
             yield partial(_ours, window=partial(window.Window, **windows), pace=partial(pace.Pace, **paces))
@@ -82,25 +83,41 @@ def _changed(module: Any, rules: str, changes: Mapping[str, float]) -> Iterator[
 
 
 ABLATIONS = (
-    Ablation(rule="a refused try is paid for by deliveries", window={"price": 0}, scenarios=("steady2", "steady10")),
+    Ablation(rule="a refused try is paid for by deliveries", window={"price": 0}, scenarios=("steady2", "trickle")),
     Ablation(
-        rule="the wait for the next try doubles", window={"probe_wait_most_s": 5.0}, scenarios=("steady2", "trickle")
+        rule="the wait for the next try doubles",
+        window={"probe_wait_most_s": 5.0},
+        scenarios=("steady10", "restart_clean"),
     ),
-    Ablation(rule="the way back to the old limit is easy", window={"fade": 0.0}, scenarios=("restart_stale", "lag2s")),
-    Ablation(rule="two at a time beyond the limit", window={"explorers": 10**9}, scenarios=("uncapped", "slow_banner")),
     Ablation(
-        rule="sessions that end are replaced at once", window={"refill_span_s": 0.0}, scenarios=("fast50ms", "steady50")
+        rule="the way back to the old limit is easy", window={"fade": 0.0}, scenarios=("cap_walk", "restart_stale")
+    ),
+    Ablation(
+        rule="a try on the way back costs less", window={"way_back": 1.0}, scenarios=("cap_walk", "restart_stale")
+    ),
+    Ablation(rule="a try after false alarms costs less", window={"doubtful": 1.0}, scenarios=("badnode25", "lag2s")),
+    Ablation(
+        rule="two at a time beyond the limit", window={"explorers": 10**9}, scenarios=("slow_banner", "restart_clean")
+    ),
+    Ablation(
+        rule="sessions that end are replaced at once", window={"refill_span_s": 0.0}, scenarios=("lag2s", "hint300")
     ),
     Ablation(
         rule="places that were left rest", window={"rest_s": 0.0, "rest_most_s": 0.0}, scenarios=("lag2s", "sync5s")
     ),
     Ablation(
-        rule="sessions that work are kept after a refusal", window={"keep_s": 0.0}, scenarios=("badnode25", "glitch600")
+        rule="sessions that work are kept after a refusal", window={"keep_s": 0.0}, scenarios=("connrate", "badnode25")
     ),
+    Ablation(rule="a session fits in when most have gone", window={"drain": 0.0}, scenarios=("drop_drain", "cap_walk")),
     Ablation(
         rule="a limit that falls again is probed less soon",
         window={"squeeze_wait_most_s": 5.0},
-        scenarios=("shared_wave", "ghosts"),
+        scenarios=("cap_walk", "shared_wave"),
+    ),
+    Ablation(
+        rule="no growth while messages take longer",
+        window={"knee": 1e9, "knee_hesitate": 1e9},
+        scenarios=("knee20_sq",),
     ),
     Ablation(
         rule="one throttle on a session that works is noise",
@@ -110,4 +127,5 @@ ABLATIONS = (
     Ablation(rule="80 % after an unclean stop", window={"unclean": 1.0}, scenarios=("restart_stale",)),
     Ablation(rule="a little less than what was taken per second", pace={"share": 1.0}, scenarios=("rate5", "rate_cap")),
     Ablation(rule="steps of the pace grow", pace={"step_most": 0.05}, scenarios=("rate_rise",)),
+    Ablation(rule="a refused step is paid for by deliveries", pace={"price": 0}, scenarios=("rate5", "rate_cap")),
 )
