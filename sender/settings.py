@@ -8,47 +8,20 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import re
 import socket
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    ValidationError,
-    field_validator,
-)
+from pydantic import AfterValidator, Field, field_validator
 
 from sender.core.address import canonical_domain
 from sender.core.endpoint import parse_address, split_endpoint, split_nameserver
 from sender.core.errors import AddressError, ConfigError, Problem
 from sender.core.provider import share_name
-from sender.core.quantity import exact_duration, parse_duration, parse_size
 from sender.core.schedule import RetryPolicy
+from sender.tables import Count, Duration, MaybeZeroDuration, OptionalDuration, Size, Table, checked, read
 
 SEARCHED = (Path("config/sender.toml"), Path("/etc/sender/sender.toml"))
-
-
-def _duration(value: object) -> object:
-    if isinstance(value, str):
-        return parse_duration(value)
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        raise ValueError('must be a duration with its unit, such as "90s"')  # noqa: TRY004 - pydantic wants ValueError
-    return value
-
-
-def _optional_duration(value: object) -> object:
-    return None if value == "" else _duration(value)
-
-
-def _size(value: object) -> object:
-    return parse_size(value) if isinstance(value, str) else value
 
 
 def _address(value: str) -> str:
@@ -111,25 +84,15 @@ def _unsupported(value: str) -> str:
 
 
 Unsupported = Annotated[str, AfterValidator(_unsupported)]
-_shown_duration = PlainSerializer(lambda seconds: "" if seconds is None else exact_duration(seconds))
-Duration = Annotated[float, BeforeValidator(_duration), Field(gt=0), _shown_duration]
-MaybeZeroDuration = Annotated[float, BeforeValidator(_duration), Field(ge=0), _shown_duration]
-OptionalDuration = Annotated[Annotated[float, Field(gt=0)] | None, BeforeValidator(_optional_duration), _shown_duration]
-Size = Annotated[int, BeforeValidator(_size), Field(gt=0)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 Network = Annotated[str, AfterValidator(_network)]
 Nameserver = Annotated[str, AfterValidator(_nameserver)]
 Route = Annotated[str, AfterValidator(_route)]
 HostName = Annotated[str, AfterValidator(_host_name)]
-Count = Annotated[int, Field(ge=1)]
 Tls = Literal["none", "opportunistic", "required"]
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class SpoolSettings(_Table):
+class SpoolSettings(Table):
     """`[spool]`: where accepted mail is kept."""
 
     url: str = "sqlite:spool/spool.db"
@@ -144,7 +107,7 @@ class SpoolSettings(_Table):
         return value
 
 
-class SmtpSettings(_Table):
+class SmtpSettings(Table):
     """`[smtp]`: the submission listener."""
 
     listen: tuple[Endpoint, ...] = ("127.0.0.1:2525",)
@@ -161,7 +124,7 @@ class SmtpSettings(_Table):
     block_timeout: Duration = 180.0
 
 
-class HttpSettings(_Table):
+class HttpSettings(Table):
     """`[http]`: API, metrics and health."""
 
     listen: Endpoint = "127.0.0.1:8025"
@@ -169,7 +132,7 @@ class HttpSettings(_Table):
     tokens_file: Unsupported = ""
 
 
-class DnsSettings(_Table):
+class DnsSettings(Table):
     """`[dns]`: who is asked, and for how long answers are kept."""
 
     nameservers: tuple[Nameserver, ...] = ()
@@ -180,7 +143,7 @@ class DnsSettings(_Table):
     failure_ttl: MaybeZeroDuration = 30.0
 
 
-class DeliverySettings(_Table):
+class DeliverySettings(Table):
     """`[delivery]`: sessions with receivers. The timeouts are those of RFC 5321 section 4.5.3.2."""
 
     port: Annotated[int, Field(ge=1, le=65535)] = 25
@@ -208,14 +171,14 @@ class DeliverySettings(_Table):
     drain_timeout: Duration = 660.0
 
 
-class EventsSettings(_Table):
+class EventsSettings(Table):
     """`[events]`: one line of JSON for each thing that happens."""
 
     file: str = ""
     webhook: Unsupported = ""
 
 
-class WindowSettings(_Table):
+class WindowSettings(Table):
     """`[window]`: the adaptive limit."""
 
     start: Count = 5
@@ -226,7 +189,7 @@ class WindowSettings(_Table):
 _SCHEDULE_S = (120.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0, 14400.0)
 
 
-class RetrySettings(_Table):
+class RetrySettings(Table):
     """`[retry]`: when a deferred recipient is tried again."""
 
     schedule: Annotated[tuple[Duration, ...], Field(min_length=1)] = _SCHEDULE_S
@@ -241,7 +204,7 @@ class RetrySettings(_Table):
         )
 
 
-class RestSettings(_Table):
+class RestSettings(Table):
     """`[rests]`: how long a mailbox, domain or identity that is throttled by itself is left alone."""
 
     first: Duration = 600.0
@@ -249,14 +212,14 @@ class RestSettings(_Table):
     max: Duration = 86400.0
 
 
-class SourceSettings(_Table):
+class SourceSettings(Table):
     """`[sources.NAME]`: a local address to send from."""
 
     address: Annotated[str, AfterValidator(_address)] = ""
     helo: Annotated[str, AfterValidator(_optional_host_name)] = ""
 
 
-class DestinationSettings(_Table):
+class DestinationSettings(Table):
     """`[destinations."NAME"]`: what is different for one domain or site."""
 
     max_window: Count | None = None
@@ -273,20 +236,20 @@ class DestinationSettings(_Table):
 _AS_USUAL = DestinationSettings()
 
 
-class StreamSettings(_Table):
+class StreamSettings(Table):
     """`[streams.NAME]`: mail that shares a priority and a fair share."""
 
     priority: Literal["urgent", "normal", "bulk"] = "normal"
     weight: Annotated[float, Field(gt=0)] = 1.0
 
 
-class ClassifySettings(_Table):
+class ClassifySettings(Table):
     """`[classify]`: what replies mean."""
 
     rules: str = ""  # a file of rules that are read before the shipped ones
 
 
-class Settings(_Table):
+class Settings(Table):
     """The whole configuration. Relative paths are relative to `directory`."""
 
     hostname: HostName = Field(default_factory=socket.getfqdn)
@@ -294,15 +257,15 @@ class Settings(_Table):
     smtp: SmtpSettings = SmtpSettings()
     http: HttpSettings = HttpSettings()
     dns: DnsSettings = DnsSettings()
-    routes: dict[Annotated[str, AfterValidator(_domain_key)], Route] = {}
+    routes: dict[Annotated[str, AfterValidator(_domain_key)], Route] = Field(default={})
     delivery: DeliverySettings = DeliverySettings()
     events: EventsSettings = EventsSettings()
     window: WindowSettings = WindowSettings()
     retry: RetrySettings = RetrySettings()
     rests: RestSettings = RestSettings()
-    sources: dict[str, SourceSettings] = {"default": SourceSettings()}
-    destinations: dict[Annotated[str, AfterValidator(_destination_key)], DestinationSettings] = {}
-    streams: dict[str, StreamSettings] = {"default": StreamSettings()}
+    sources: dict[str, SourceSettings] = Field(default={"default": SourceSettings()})
+    destinations: dict[Annotated[str, AfterValidator(_destination_key)], DestinationSettings] = Field(default={})
+    streams: dict[str, StreamSettings] = Field(default={"default": StreamSettings()})
     classify: ClassifySettings = ClassifySettings()
     directory: Path = Field(default=Path(), exclude=True)
 
@@ -345,34 +308,16 @@ def find(path: str | None) -> Path:
 
 def load(path: Path) -> Settings:
     """Read a file. Raises ConfigError with every problem in it."""
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError([Problem(str(path), "", None, f"cannot be read: {error.strerror}")]) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError([Problem(str(path), "", None, f"is not TOML: {error}")]) from error
-    return from_tables(tables, path)
+    return from_tables(read(path), path)
 
 
 def from_tables(tables: dict[str, Any], path: Path) -> Settings:
     """Check tables that stand, or could stand, in a file. Raises ConfigError."""
-    try:
-        settings = Settings.model_validate(_tuples({**tables, "directory": path.parent.absolute()}))
-    except ValidationError as error:
-        raise ConfigError([_problem(path, dict(detail)) for detail in error.errors()]) from None
+    settings = checked(Settings, {**tables, "directory": path.parent.absolute()}, str(path))
     problems = list(_contradictions(settings, path))
     if problems:
         raise ConfigError(problems)
     return settings
-
-
-def _tuples(value: Any) -> Any:  # noqa: ANN401 - any TOML value
-    """Turn arrays into tuples: the settings are frozen, and strict about it."""
-    if isinstance(value, list):
-        return tuple(map(_tuples, value))
-    if isinstance(value, dict):
-        return {key: _tuples(item) for key, item in value.items()}
-    return value
 
 
 def _contradictions(settings: Settings, path: Path) -> list[Problem]:
@@ -398,49 +343,3 @@ def _contradictions(settings: Settings, path: Path) -> list[Problem]:
     if "default" not in settings.sources:
         problems.append(Problem(place, "sources", ", ".join(settings.sources), 'must have a table "sources.default"'))
     return problems
-
-
-_BARE = re.compile(r"[A-Za-z0-9_-]+")
-_RULES = {
-    "bool_type": "must be true or false",
-    "int_type": "must be a whole number",
-    "int_from_float": "must be a whole number",
-    "float_type": "must be a number",
-    "string_type": "must be a string",
-    "tuple_type": "must be an array",
-    "dict_type": "must be a table",
-    "model_type": "must be a table",
-    "model_attributes_type": "must be a table",
-    "greater_than_equal": "must be {ge:g} or more",
-    "greater_than": "must be more than {gt:g}",
-    "less_than_equal": "must be {le:g} or less",
-    "less_than": "must be less than {lt:g}",
-    "too_short": "must have at least one entry",
-    "literal_error": "must be {expected}",
-    "missing": "must be set",
-    "value_error": "{error}",
-}
-
-
-def _problem(path: Path, detail: dict[str, Any]) -> Problem:
-    location = [part for part in detail["loc"] if part != "[key]"]
-    key = ".".join(str(part) if _BARE.fullmatch(str(part)) else f'"{part}"' for part in location)
-    if detail["type"] == "extra_forbidden":
-        return Problem(str(path), key, detail["input"], f"unknown key; known here: {', '.join(_known(location[:-1]))}")
-    rule = _RULES.get(detail["type"], detail["msg"]).format(**detail.get("ctx", {}))
-    error = detail.get("ctx", {}).get("error")
-    if isinstance(error, AddressError):
-        rule = error.rule
-    return Problem(str(path), key, detail["input"], rule.replace("'", '"'))
-
-
-def _known(location: list[Any]) -> list[str]:
-    """List the keys that the table at a location may have."""
-    model: type[BaseModel] = Settings
-    for part in location:
-        annotation = model.model_fields[part].annotation if part in model.model_fields else None
-        inner = getattr(annotation, "__args__", ())
-        for candidate in (annotation, *inner):
-            if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-                model = candidate
-    return sorted(set(model.model_fields) - {"directory"})

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from sender import __version__
-from sender.cli import act, classify, config, demo, lanes, sandbox, serve, show, submit, top
+from sender.cli import act, classify, config, demo, lanes, sandbox, serve, show, simulate, submit, top
 from sender.core.errors import ConfigError, SenderError
 
 if TYPE_CHECKING:
@@ -41,6 +41,6 @@ def parser() -> argparse.ArgumentParser:
     )
     top_parser.add_argument("--version", action="version", version=f"sender {__version__}")
     commands = top_parser.add_subparsers(metavar="COMMAND", required=True)
-    for module in (serve, submit, show, lanes, act, top, classify, config, sandbox, demo):
+    for module in (serve, submit, show, lanes, act, top, classify, simulate, config, sandbox, demo):
         module.register(commands)
     return top_parser

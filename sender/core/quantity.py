@@ -1,4 +1,4 @@
-"""Durations and sizes as people write them: "90s", "250ms", "25MiB"."""
+"""Durations, sizes and rates as people write them: "90s", "250ms", "25MiB", "300/min"."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import re
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _BYTES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+_PER = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _QUANTITY = re.compile(r"(\d+(?:\.\d+)?)([A-Za-z]+)")
+_RATE = re.compile(r"(\d+(?:\.\d+)?)/([a-z]+)")
 
 
 def parse_duration(text: str) -> float:
@@ -23,6 +25,14 @@ def parse_size(text: str) -> int:
     if match is None or match[2] not in _BYTES:
         raise ValueError('must be a size such as "64KiB", "25MiB" or "1GB"')
     return int(float(match[1]) * _BYTES[match[2]])
+
+
+def parse_rate(text: str) -> float:
+    """Read a rate in events per second. Raises ValueError with the rule."""
+    match = _RATE.fullmatch(text)
+    if match is None or match[2] not in _PER:
+        raise ValueError('must be a rate such as "10/s", "300/min", "5000/h" or "100000/d"')
+    return float(match[1]) / _PER[match[2]]
 
 
 def exact_duration(seconds: float) -> str:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sender.core.governor import Governor
 from sender.core.memory import Memory
-from sender.core.outcome import Outcome, Reason
+from sender.core.outcome import Reason
 from sender.core.pace import Pace
 from sender.core.sharing import Sharing
 from sender.core.window import Cause, Change, Window
@@ -43,6 +44,7 @@ class Allowance:
         self._started_at = 0.0
         self.window: Window
         self.pace: Pace
+        self.governor: Governor  # of the two
         self.diary: Diary
         self.remembered_s: float | None = None  # how old what it began with was
         self._learn_from(row, ceiling)
@@ -62,6 +64,7 @@ class Allowance:
         )
         self.pace = Pace(steady, memory.pace(wall) if memory else None)
         self.diary = Diary(row)
+        self.governor = Governor(self.window, self.pace)
         self.remembered_s = memory.age_s(wall) if memory and remembered else None
 
     # its lanes
@@ -113,30 +116,22 @@ class Allowance:
         lane.tickets.discard(ticket)
         self._sharing.closed(lane, now)
 
-    def refused(self, lane: Lane, ticket: Ticket, now: float, retry_after_s: float | None) -> None:
-        """A session of a lane was refused, since there are too many."""
-        self.window.refused(ticket, now, retry_after_s)
-        self.ended(lane, ticket, now)
+    def not_connected(self, lane: Lane, ticket: Ticket, verdict: Verdict, now: float) -> bool:
+        """A session of a lane was not opened; tell whether it was refused, and did not fail."""
+        refused = self.governor.not_connected(ticket, verdict, now, others=lane.unproven < lane.sessions)
+        if refused:
+            self.ended(lane, ticket, now)
+        return refused
 
-    def too_many(self, lane: Lane, ticket: Ticket, now: float, retry_after_s: float | None, *, usable: bool) -> bool:
-        """A session was told, in answer to a message, that there are too many; tell whether it was refused for that."""
-        if not ticket.proven:
-            self.refused(lane, ticket, now, retry_after_s)
-            return True
-        if usable:
-            self.window.throttled(now)
-        else:
-            self.window.cut(now)
-        return False
-
-    def troubled(self, verdict: Verdict, now: float) -> None:
-        """The receiver has too much to do, or does not trust us."""
-        if verdict.outcome is not Outcome.DEFERRED:
-            return
-        if verdict.reason is Reason.REPUTATION:
-            self.window.blocked(now, verdict.retry_after_s)
-        else:
-            self.window.overloaded(now)
+    def throttled(self, lane: Lane, ticket: Ticket, verdict: Verdict, now: float, *, usable: bool) -> bool:
+        """A message of a lane met a throttle; tell whether its session was refused with it. `usable`: it is open."""
+        refused = self.governor.throttled(ticket, verdict, now, usable=usable)
+        if refused:
+            self.ended(lane, ticket, now)
+        elif verdict.reason is Reason.MESSAGE_RATE:
+            self.diary.note_pace(self.around.clock.wall_at(now), self.pace.per_second)
+            self.changed = True
+        return refused
 
     def obstacle(self, lane: Lane, now: float) -> tuple[Obstacle | str, float | None] | None:
         """Tell what forbids a lane one more session, and until when: whoever is not first is called when it is."""
@@ -196,12 +191,6 @@ class Allowance:
         """A lane started a message."""
         self.pace.started(now)
         self._starter, self._started_at = lane, now
-
-    def paced(self, now: float, retry_after_s: float | None) -> None:
-        """A message was refused, with the reply that was heard last, because there were too many."""
-        self.pace.throttled(now, retry_after_s)
-        self.diary.note_pace(self.around.clock.wall_at(now), self.pace.per_second)
-        self.changed = True
 
     # what is told
 

@@ -6,6 +6,7 @@ The crew does the I/O; what may be done, and what follows from what happened, th
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from typing import TYPE_CHECKING, Protocol
 
@@ -41,6 +42,9 @@ class Lead(Protocol):
     def next_delivery(self) -> Delivery | None:
         """Give what a session shall do next, or None while there is nothing or nothing may be sent."""
 
+    def enveloped(self, ticket: Ticket) -> None:
+        """Hear that the receiver has taken an envelope on a session."""
+
     def answered(
         self, delivery: Delivery, session: Session, ticket: Ticket, answers: list[Answer], seconds: float
     ) -> bool:
@@ -71,7 +75,7 @@ class Crew:
         self._lead = lead
         self._around = around
         self._dialing: set[asyncio.Task[None]] = set()
-        self._idle: list[asyncio.Future[bool]] = []  # True: there is work; False: go home
+        self._idle: dict[asyncio.Future[Delivery | None], asyncio.TimerHandle] = {}  # None: go home
 
     @property
     def idle(self) -> int:
@@ -82,14 +86,15 @@ class Crew:
         """Open one session more and let it work."""
         self._dialing.add(self.spawn(self._work(ticket)))
 
-    def wake(self, most: int) -> None:
-        """Give work to idle sessions, to those first that went idle last: the others may end."""
-        for _ in range(min(most, len(self._idle))):
-            self._idle.pop().set_result(True)
+    def hand(self, delivery: Delivery) -> None:
+        """Give work to an idle session, to the one that went idle last: the others may end."""
+        self._leave_idle(delivery)
 
     def send_home(self) -> None:
         """End the session that has been idle for longest."""
-        self._idle.pop(0).set_result(False)
+        longest = next(iter(self._idle))
+        self._idle.pop(longest).cancel()
+        longest.set_result(None)
 
     async def drain(self) -> None:
         """Let open transactions end and QUIT every session; who has none after a short while is called off.
@@ -98,7 +103,7 @@ class Crew:
         """
         self.stopping = True
         while self._idle:
-            self._idle.pop().set_result(False)
+            self._leave_idle(None)
         grace_s = self._around.settings.delivery.quit_timeout
         calling_off = asyncio.get_running_loop().call_later(grace_s, self._call_off)
         try:
@@ -155,15 +160,14 @@ class Crew:
     async def _serve(self, session: Session, ticket: Ticket) -> bool:
         """Carry deliveries until the session is over; tell whether the window has ended its ticket already."""
         clock, spool = self._around.clock, self._around.spool
+        on_envelope = functools.partial(self._lead.enveloped, ticket)
         while True:
-            delivery = self._lead.next_delivery()
+            delivery = self._lead.next_delivery() or await self._handed()
             if delivery is None:
-                if self.stopping or self._lead.spares_one() or not await self._work_came():
-                    return False
-                continue
+                return False
             began_at = clock.steady()
             try:
-                answers = await session.transact(delivery.outgoing(spool))
+                answers = await session.transact(delivery.outgoing(spool), None if ticket.proven else on_envelope)
             except Exception as error:  # noqa: BLE001 - whatever it is, the message must not stay claimed by nobody
                 session.abort()
                 self._lead.not_tried(delivery, error)
@@ -173,20 +177,32 @@ class Crew:
             if self.stopping or not self._lead.goes_on(session):
                 return False
 
-    async def _work_came(self) -> bool:
-        """Wait for work; False when it is time to end."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[bool] = loop.create_future()
-        self._idle.append(future)
-        timer = loop.call_later(self._around.settings.delivery.idle_timeout, self._idle_too_long, future)
+    async def _handed(self) -> Delivery | None:
+        """Wait to be given work; None when it is time to end."""
+        if self.stopping or self._lead.spares_one():
+            return None
+        future: asyncio.Future[Delivery | None] = asyncio.get_running_loop().create_future()
+        self._idle[future] = self._look_later(future)
         try:
             return await future
         finally:
-            timer.cancel()
             if future in self._idle:
-                self._idle.remove(future)
+                self._idle.pop(future).cancel()
 
-    def _idle_too_long(self, future: asyncio.Future[bool]) -> None:
-        if future in self._idle:
-            self._idle.remove(future)
-            future.set_result(not self._lead.idle_enough())
+    def _look_later(self, future: asyncio.Future[Delivery | None]) -> asyncio.TimerHandle:
+        idle_timeout_s = self._around.settings.delivery.idle_timeout
+        return asyncio.get_running_loop().call_later(idle_timeout_s, self._idle_too_long, future)
+
+    def _idle_too_long(self, future: asyncio.Future[Delivery | None]) -> None:
+        """End a session that has been idle for its time; one that will be wanted is looked at again."""
+        if self._lead.idle_enough():
+            del self._idle[future]
+            future.set_result(None)
+        else:
+            self._idle[future] = self._look_later(future)
+
+    def _leave_idle(self, delivery: Delivery | None) -> None:
+        """Let the session that went idle last have a delivery, or end."""
+        future, timer = self._idle.popitem()
+        timer.cancel()
+        future.set_result(delivery)

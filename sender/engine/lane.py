@@ -141,12 +141,12 @@ class Lane:
         self.stock.turns.add(queue)
 
     def pump(self) -> None:
-        """Do whatever can be done now: wake idle sessions, claim, open a session, set the next alarm."""
+        """Do whatever can be done now: give work to idle sessions, claim, open a session, set the next alarm."""
         now = self.around.clock.steady()
         if now < self.restraint.lane_until:
             self.give_back_stock()
-        if not self._held(now):
-            self.crew.wake(self.stock.waiting)
+        while self.crew.idle and (delivery := self._started(now)) is not None:
+            self.crew.hand(delivery)
         self._claim_more(now)
         if not self._held(now):
             self._open_more(now)
@@ -274,12 +274,18 @@ class Lane:
     def next_delivery(self) -> Delivery | None:
         """Give what a session shall do next, or None while there is nothing or nothing may be sent."""
         now = self.around.clock.steady()
-        delivery = None if self._held(now) else self.stock.take()
+        delivery = self._started(now)
         if delivery is None:
             self.pump()
-            return None
-        self.allowance.started(self, now)
-        self._claim_more(now)
+        else:
+            self._claim_more(now)
+        return delivery
+
+    def _started(self, now: float) -> Delivery | None:
+        """Take the next delivery, if one may be started now."""
+        delivery = None if self._held(now) else self.stock.take()
+        if delivery is not None:
+            self.allowance.started(self, now)
         return delivery
 
     def goes_on(self, session: Session) -> bool:
@@ -330,14 +336,10 @@ class Lane:
             self.metrics.deferred(reason)
             self._rest(failure.verdict.retry_after_s)
             return False
-        if failure.verdict.throttles or self.unproven < self.sessions:
-            # Others are open and this one is not: that is a limit, whatever it calls itself.
-            self.allowance.refused(self, ticket, now, failure.verdict.retry_after_s)
+        if self.allowance.not_connected(self, ticket, failure.verdict, now):
             if failure.verdict.throttles:
                 self.metrics.deferred(reason)
             return True
-        if reason is Reason.REPUTATION:
-            self.window.blocked(now, failure.verdict.retry_after_s)
         self.dialing.failed(failure.text)
         self._fail_stock(failure)
         return False
@@ -356,6 +358,12 @@ class Lane:
         self.crew.spawn(self.stock.give_back([delivery]))
         self.dialing.pause()
 
+    def enveloped(self, ticket: Ticket) -> None:
+        """Hear that the receiver has dealt with an envelope on a session: where that proves it, the next may follow."""
+        if self.allowance.governor.proven(ticket, self.around.clock.steady()):
+            self.allowance.note_changes(self)
+            self.pump()
+
     def answered(
         self, delivery: Delivery, session: Session, ticket: Ticket, answers: list[Answer], seconds: float
     ) -> bool:
@@ -366,7 +374,7 @@ class Lane:
         began_to_rest = self.restraint.weigh(delivery, judgement, wall)
         self._count(judgement, session, len(answers), seconds, now)
         if judgement.proven:
-            self.window.prove(ticket, now)
+            self.enveloped(ticket)
         refused = self._learn(judgement, delivery, session, ticket, now)
         if judgement.settled:
             way = Way(
@@ -392,9 +400,8 @@ class Lane:
     def _count(self, judgement: Judgement, session: Session, recipients: int, seconds: float, now: float) -> None:
         if judgement.delivered:
             self.metrics.transaction(seconds)
-            self.pace.delivered(now)
+            self.allowance.governor.delivered(now, seconds)
             self.delivered.add(now, judgement.delivered)
-            self.window.answered(now)
         if judgement.ambiguous:
             self.metrics.ambiguous()
             log.warning("%s: %s: lost after the content of a message: it may arrive twice", self.name, session.endpoint)
@@ -408,9 +415,7 @@ class Lane:
         refused = False
         for reason, verdict in judgement.throttles.items():
             self.metrics.deferred(reason)
-            if reason is Reason.MESSAGE_RATE:
-                self.allowance.paced(now, verdict.retry_after_s)
-            elif reason is Reason.DAILY_LIMIT:
+            if reason is Reason.DAILY_LIMIT:
                 self._rest(verdict.retry_after_s)
             elif reason is Reason.RECIPIENT_LIMIT:
                 self.max_recipients = judgement.delivered or max(1, len(delivery.recipients) // 2)
@@ -418,7 +423,7 @@ class Lane:
             elif reason is Reason.SESSION_MESSAGE_LIMIT and session.transactions > 1:
                 self.messages_per_session = session.transactions - 1
                 self._sized()
-            elif self.allowance.too_many(self, ticket, now, verdict.retry_after_s, usable=session.usable):
+            elif self.allowance.throttled(self, ticket, verdict, now, usable=session.usable):
                 self.metrics.refused(reason)
                 refused = True
         if judgement.absolved:
@@ -426,7 +431,7 @@ class Lane:
         elif judgement.lane_suspected and not judgement.throttles:
             self.pace.pause(now)
         if judgement.lane_verdict is not None:
-            self.allowance.troubled(judgement.lane_verdict, now)
+            self.allowance.governor.troubled(judgement.lane_verdict, now)
         return refused
 
     def _rest(self, retry_after_s: float | None) -> None:

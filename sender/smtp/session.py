@@ -98,12 +98,15 @@ class Session:
         """Host and address, for people."""
         return f"{self.host}[{self.address}]"
 
-    async def transact(self, message: Outgoing) -> list[Answer]:
-        """Send one message; give an answer for each recipient, in their order."""
+    async def transact(self, message: Outgoing, on_envelope: Callable[[], None] | None = None) -> list[Answer]:
+        """Send one message; give an answer for each recipient, in their order.
+
+        `on_envelope` is called when the receiver has taken the envelope: the content may take long.
+        """
         answers: list[Answer | None] = [self._unable(message, rcpt_to) for rcpt_to in message.rcpt_tos]
         wanted = [index for index, answer in enumerate(answers) if answer is None]
         if wanted:
-            transaction = _Transaction(self, message, answers, wanted)
+            transaction = _Transaction(self, message, answers, wanted, on_envelope)
             try:
                 await transaction.run()
             except WireError as error:
@@ -170,7 +173,14 @@ class Session:
 class _Transaction:
     """MAIL to the reply after the end of data. `answers` gets an answer at each index in `wanted`."""
 
-    def __init__(self, session: Session, message: Outgoing, answers: list[Answer | None], wanted: list[int]) -> None:
+    def __init__(
+        self,
+        session: Session,
+        message: Outgoing,
+        answers: list[Answer | None],
+        wanted: list[int],
+        on_envelope: Callable[[], None] | None,
+    ) -> None:
         self.session = session
         self.message = message
         self.answers = answers
@@ -178,6 +188,7 @@ class _Transaction:
         self.stage = Stage.MAIL
         self.begun = False  # MAIL was taken
         self.ended = False  # the end of data was answered
+        self._on_envelope = on_envelope
         self._complete = False  # every byte of the content was handed to the transport
         self._wire = session._wire  # noqa: SLF001 - the two are one thing; this half lives for one message
         self._timeouts = session._timeouts  # noqa: SLF001
@@ -198,6 +209,8 @@ class _Transaction:
             self.ended = True
             self._note(await self._wire.reply(self._timeouts.end_of_data_timeout))
             return
+        if self._on_envelope is not None:
+            self._on_envelope()
         await self._content()
 
     def fail(self, trouble: Trouble, detail: str) -> None:

@@ -8,7 +8,7 @@ import statistics
 import sys
 from typing import TYPE_CHECKING
 
-from tests.bench import receivers
+from tests.bench import controller, receivers
 from tests.bench.postfix_drain import postfix_drain, smtp_source_rate
 from tests.bench.sender_drain import sender_drain
 from tests.servers import PostfixSender, ServerMissing, SmtpSink, SmtpSource
@@ -39,9 +39,14 @@ async def _receivers(given: argparse.Namespace) -> None:
     await receivers.receivers(given.receiver, deadline_s=given.deadline, minute_s=given.minute)
 
 
+async def _controller(given: argparse.Namespace) -> None:
+    controller.controller(seeds=given.seeds, receivers=given.drawn, scenarios=given.scenario)
+
+
 ROWS: dict[str, Callable[[argparse.Namespace], Awaitable[None]]] = {
     "drain": _drain,
     "receivers": _receivers,
+    "controller": _controller,
 }
 
 
@@ -73,6 +78,10 @@ def _parser() -> argparse.ArgumentParser:
     real.add_argument("--receiver", default="", metavar="WORDS", help="only those whose names contain this")
     real.add_argument("--minute", type=int, default=6, metavar="SECONDS", help="by which rates are counted; really 60")
     real.add_argument("--deadline", type=float, default=60.0, metavar="SECONDS", help="for each sender")
+    simulated = parser.add_argument_group("controller")
+    simulated.add_argument("--seeds", type=int, default=2, help="runs of each scenario")
+    simulated.add_argument("--drawn", type=int, default=60, metavar="N", help="receivers drawn at random")
+    simulated.add_argument("--scenario", action="append", default=[], metavar="NAME", help="only these scenarios")
     return parser
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tests.scenes.world import World
 
 _SLOW = Behaviour(latency_s=0.05)
+_MANY = 3000  # more than twenty sessions carry before they are all open
 
 
 def _stopped_cleanly(world: World) -> bool:
@@ -31,9 +32,9 @@ def _stopped_cleanly(world: World) -> bool:
 async def test_a_stop_finishes_what_is_open(world: World) -> None:
     """On SIGTERM open transactions end, every session says QUIT, the rest waits, and the exit code is 0."""
     receiver = await world.site("slow.test", _SLOW)
-    async with Served(world.configure({"window": {"start": 20}})) as served:
+    async with Served(world.configure({"window": {"start": 20, "max": 20}})) as served:
         await served.ready()
-        await world.submit([world.message(f"user{number}@slow.test") for number in range(900)])
+        await world.submit([world.message(f"user{number}@slow.test") for number in range(_MANY)])
         await world.until("20 sessions are open", lambda: receiver.tally.sessions_open >= 20)
         receiver.behaviour = Behaviour(latency_s=0.1, accept_delay_s=0.5)
         taken = receiver.tally.messages
@@ -45,7 +46,7 @@ async def test_a_stop_finishes_what_is_open(world: World) -> None:
     tally = receiver.tally
     assert (tally.lost, tally.quits) == (0, tally.sessions_opened - tally.sessions_refused)
     assert world.books().states[State.DELIVERED] == tally.messages
-    assert world.books().states[State.QUEUED] == 900 - tally.messages > 0
+    assert world.books().states[State.QUEUED] == _MANY - tally.messages > 0
     assert _stopped_cleanly(world)
 
 

@@ -274,3 +274,17 @@ async def test_p19_a_peer_that_closes_behind_its_refusal_has_refused() -> None:
         session = await connect(peer.port)
         assert shown(await session.transact(letter(*RCPTS))) == [(Stage.MAIL, 550)] * 3
         assert not session.usable
+
+
+@pytest.mark.parametrize("pipelining", [False, True])
+async def test_that_an_envelope_was_taken_is_told_before_the_content_is_answered(*, pipelining: bool) -> None:
+    """However long the receiver takes for the content; of an envelope that it refuses nothing is told."""
+    behaviour = Behaviour(pipelining=pipelining, scripted={"rcpt": ["250 ok", "450 later"]}, accept_delay_s=0.3)
+    async with Receiver(behaviour) as receiver:
+        session = await connect(receiver.port)
+        told: list[int] = []
+        answers = await session.transact(letter(), lambda: told.append(receiver.tally.messages))
+        assert (delivered(answers), told, receiver.tally.messages) == (True, [0], 1)
+        answers = await session.transact(letter(), lambda: told.append(-1))
+        assert (shown(answers), told) == ([(Stage.RCPT, 450)], [0])
+        await session.quit()

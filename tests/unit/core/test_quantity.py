@@ -1,4 +1,4 @@
-"""Durations and sizes."""
+"""Durations, sizes and rates."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sender.core.quantity import duration_text, exact_duration, parse_duration, parse_size
+from sender.core.quantity import duration_text, exact_duration, parse_duration, parse_rate, parse_size
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,19 @@ def test_a_duration_is_a_number_and_a_unit(text: str, seconds: float) -> None:
 def test_a_size_is_a_number_and_a_unit(text: str, size: int) -> None:
     """Sizes are read in bytes."""
     assert parse_size(text) == size
+
+
+@pytest.mark.parametrize(("text", "per_second"), [("10/s", 10), ("300/min", 5), ("1800/h", 0.5), ("1.5/s", 1.5)])
+def test_a_rate_is_a_number_and_a_unit(text: str, per_second: float) -> None:
+    """Rates are read in events per second."""
+    assert parse_rate(text) == per_second
+
+
+@pytest.mark.parametrize("text", ["", "5", "5/", "/s", "-5/s", "5 /s", "5/m", "5/week"])
+def test_what_is_no_rate_is_refused_with_the_rule(text: str) -> None:
+    """A rate without unit, with a sign, a space or another unit is refused."""
+    with pytest.raises(ValueError, match="must be a rate such as"):
+        parse_rate(text)
 
 
 @pytest.mark.parametrize("text", ["", "5", "s", "-5s", "5 s", "5S", "1h30m", "5y", ".5s", "1e3s", "25MiB"])

@@ -1,0 +1,1 @@
+"""The product's own controller against model receivers, in simulated time."""
