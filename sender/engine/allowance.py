@@ -119,15 +119,16 @@ class Allowance:
         self.ended(lane, ticket, now)
 
     def too_many(self, lane: Lane, ticket: Ticket, now: float, retry_after_s: float | None, *, usable: bool) -> bool:
-        """A session was told, in answer to a message, that there are too many; tell whether it was refused for that."""
+        """A session was told, in answer to a message, that there are too many; tell whether that ended it."""
         if not ticket.proven:
             self.refused(lane, ticket, now, retry_after_s)
             return True
         if usable:
             self.window.throttled(now)
-        else:
-            self.window.cut(now)
-        return False
+            return False
+        self.window.cut(ticket, now)
+        self.ended(lane, ticket, now)
+        return True
 
     def troubled(self, verdict: Verdict, now: float) -> None:
         """The receiver has too much to do, or does not trust us."""

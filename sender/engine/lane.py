@@ -392,9 +392,9 @@ class Lane:
     def _count(self, judgement: Judgement, session: Session, recipients: int, seconds: float, now: float) -> None:
         if judgement.delivered:
             self.metrics.transaction(seconds)
-            self.pace.delivered(now)
+            self.pace.delivered(now, seconds)
             self.delivered.add(now, judgement.delivered)
-            self.window.answered(now)
+            self.window.answered(now, seconds)
         if judgement.ambiguous:
             self.metrics.ambiguous()
             log.warning("%s: %s: lost after the content of a message: it may arrive twice", self.name, session.endpoint)
@@ -418,9 +418,11 @@ class Lane:
             elif reason is Reason.SESSION_MESSAGE_LIMIT and session.transactions > 1:
                 self.messages_per_session = session.transactions - 1
                 self._sized()
-            elif self.allowance.too_many(self, ticket, now, verdict.retry_after_s, usable=session.usable):
-                self.metrics.refused(reason)
-                refused = True
+            elif not refused:
+                if not ticket.proven:
+                    self.metrics.refused(reason)
+                retry_after_s, usable = verdict.retry_after_s, session.usable
+                refused = self.allowance.too_many(self, ticket, now, retry_after_s, usable=usable)
         if judgement.absolved:
             self.pace.forgive(now)
         elif judgement.lane_suspected and not judgement.throttles:

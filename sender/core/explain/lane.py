@@ -109,6 +109,8 @@ def _change(change: Mapping[str, Any], now: float) -> str:
         what = f"an operator set the window {moved}"
     elif change["cause"] == "taken":
         what = f"the window came to {after}, where it has been since"
+    elif change["cause"] == "slower":
+        what = f"the window went {moved}, since messages took longer with more sessions, though none was refused"
     elif change["cause"] == "remembered" and after < before:
         what = (
             f"{before} was remembered as {after}, since receivers may count the sessions of an unclean stop for a while"
