@@ -32,10 +32,10 @@ class Governor:
         self.window.prove(ticket, now)
         return news
 
-    def delivered(self, now: float, seconds: float) -> None:  # noqa: ARG002 - this window does not look at it
+    def delivered(self, now: float, seconds: float) -> None:
         """A message was taken; that took `seconds`."""
-        self.pace.delivered(now)
-        self.window.answered(now)
+        self.pace.delivered(now, seconds)
+        self.window.answered(now, seconds)
 
     def not_connected(self, ticket: Ticket, verdict: Verdict, now: float, *, others: bool) -> bool:
         """A session was not opened; tell whether it was refused, and did not fail. `others`: some are open."""
@@ -48,7 +48,7 @@ class Governor:
         return False
 
     def throttled(self, ticket: Ticket, verdict: Verdict, now: float, *, usable: bool) -> bool:
-        """A message met a throttle on an open session; tell whether the session was refused with it.
+        """A message met a throttle on an open session; tell whether the session has ended with it, and its ticket.
 
         `usable`: the receiver left the session open. How many messages and recipients it takes is not asked here.
         """
@@ -60,7 +60,8 @@ class Governor:
         elif usable:
             self.window.throttled(now)
         else:
-            self.window.cut(now)
+            self.window.cut(ticket, now)
+            return True
         return False
 
     def troubled(self, verdict: Verdict, now: float) -> None:

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sender.core.errors import Problem
-from sender.core.window import FADE_S, Cause, Remembered
+from sender.core.window import Cause, Remembered
+from sender.core.window_rules import WindowRules
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+FADE_S = WindowRules().fade_s
 KEEP_S = 30 * FADE_S  # how long the history of a lane is kept that has no mail
 _CHANGE = {"at", "from", "to", "cause"}
 

@@ -10,141 +10,80 @@ Each event is one synchronous call; `Ticket` stands for one session from its fir
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from sender.core.knee import Knee
+from sender.core.noise import Noise
+from sender.core.places import Places
+from sender.core.purse import Purse
+from sender.core.wait import honoured
+from sender.core.window_rules import USUAL, WindowRules
+from sender.core.window_words import Cause, Change, Obstacle, Remembered, Ticket
 
 if TYPE_CHECKING:
     from random import Random
 
-from sender.core.wait import honoured
+__all__ = ["Cause", "Change", "Obstacle", "Remembered", "Ticket", "Window", "WindowRules"]
 
-# Beyond the limit
-PROBE_WAIT_S, PROBE_WAIT_MAX_S = 5.0, 180.0
-DEBT = 1200  # deliveries that pay for a refused try
-UNPAID_S = 1800.0  # a try that is not paid for may be made after this
-EXPLORERS = 8  # proven sessions for each one that is tried beyond the limit while it grows, two at the most
-FADE = 0.7  # what is left of the distance to the plateau after a refusal below it
-# Inside the limit
-GATE_S, GATE_MAX_S = 2.0, 60.0
-CALM_S, SQUEEZE_WAIT_MAX_S = 60.0, 40.0  # a limit that is lowered again within that time is probed less soon
-KEEP_S = 30.0  # after a refusal inside the limit a working session is worth more than a new one, for so long
-REFILL_SPAN_S = 5.0  # a session that was closed so lately may be replaced at once
-# Slots that the receiver lets go late
-REST_S, REST_MAX_S = 0.5, 5.0
-SOON_S = 1.0  # a session that begins so shortly after another was closed takes its place
-LATE, TAKEN_SOON = 3.0, 0.25  # evidence: a refusal in such a place counts 1, a session that is taken there this much
-CLEAN_OPENS = 60
-# Other answers
-ONE_EVENT_S = 1.0  # refusals this close together are one event
-OVERLOAD_S, BLOCK_S = 30.0, 900.0
-SOFT_SPAN_S, SOFT_COUNT, SOFT_SHARE = 60.0, 3, 0.05
-# Memory
-UNCLEAN_SHARE = 0.8
-FADE_S = 86400.0
-
-
-class Cause(StrEnum):
-    """What changed a window."""
-
-    TAKEN = "taken"  # a session beyond the limit was taken
-    REFUSED = "refused"  # a session at the limit was refused
-    REFUSED_INSIDE = "refused_inside"  # refused below the limit, twice
-    THROTTLED = "throttled"  # working sessions were told that they are too many
-    OVERLOADED = "overloaded"
-    BLOCKED = "blocked"
-    REMEMBERED = "remembered"
-    OPERATOR = "operator"
-
-
-class Obstacle(StrEnum):
-    """What stands between a lane and one more session."""
-
-    MAX_WINDOW = "max_window"  # the configured ceiling
-    HOLD = "hold"  # blocked or overloaded
-    RETRY = "retry"  # refused inside the limit a moment ago
-    OPENING = "opening"  # others are being opened; they have not been taken yet
-    REST = "rest"  # we closed a session a moment ago, the receiver may still count it
-    WINDOW = "window"  # the limit is reached, the next try has its time
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One change of the limit, or, where it stays, a refusal that confirmed it."""
-
-    at: float
-    before: int
-    after: int
-    cause: Cause
-
-
-@dataclass(frozen=True, slots=True)
-class Remembered:
-    """What is kept of a window over a restart."""
-
-    limit: int
-    rest_s: float
-    at: float
-    clean: bool
-
-
-@dataclass(slots=True, eq=False)
-class Ticket:
-    """One session in the eyes of its window."""
-
-    level: int  # how many were in use when it began, itself included
-    soon: bool = False  # it took the place of one that had just been closed
-    open: bool = False
-    proven: bool = False
+_LONG_S = 1e12
 
 
 class Window:
     """The measured limit of one lane. All its state is changed by the calls below and by nothing else."""
 
     def __init__(
-        self, *, start: int, ceiling: int, now: float, rng: Random, remembered: Remembered | None = None
+        self,
+        *,
+        start: int,
+        ceiling: int,
+        now: float,
+        rng: Random,
+        remembered: Remembered | None = None,
+        rules: WindowRules = USUAL,
     ) -> None:
         self._rng = rng
         self._start = start
+        self.rules = rules
         self.ceiling = ceiling  # the lane may lower or raise it: configuration, published caps
         self.limit = max(1, min(start, ceiling))
         self.growing = True
         self.in_use = 0  # tickets from `opening` to `closed` or `refused`
         self.unproven = 0  # of these, not proven yet
-        self.wait_s = PROBE_WAIT_S
-        self.gate_s = GATE_S
-        self.rest_s = 0.0
-        self.debt = 0
+        self.wait_s = rules.probe_wait_s
+        self.gate_s = rules.gate_s
+        self.keep_s = 0.0
         self.plateau = 0.0  # the limit that we were pushed off; it fades with each refusal on the way back
         self.probe_at = now
         self.retry_at = now
         self.hold_until = now
-        self.unpaid_at = now
         self.changes: list[Change] = []  # the lane takes these out
-        self._event_at = -1e12
-        self._keep_until = -1e12  # working sessions are not ended for their age before this
-        self._edge = False  # whether the last refusal was at the limit
-        self._doubted = False  # refused inside the limit, and not taken since
-        self._inside_at = -1e12
-        self._squeezed_at = -1e12
-        self._squeeze_wait_s = PROBE_WAIT_S
-        self._late = 0.0  # whether places that were just left are refused: from never to always
-        self._clean_opens = 0
-        self._keep: int | None = None
-        self._closes: deque[float] = deque(maxlen=200)
-        self._soft: deque[float] = deque()
-        self._answers: deque[float] = deque()
+        self.places = Places(rules)
+        self.purse = Purse.filled(rules, now)
+        self.knee = Knee(rules)
+        self._noise = Noise(rules)
+        self._top = 0  # the highest level that was proven: below the first limit, which is a guess
+        self._raised_at = -_LONG_S
+        self._waited_s = rules.probe_wait_s  # the wait before the try that was taken last
+        self._event_at = -_LONG_S  # the last refusal that was news
+        self._edge = False  # whether it was at the limit
+        self._named_until = -_LONG_S  # the receiver named a wait: sessions that work are not ended before this
+        self._doubt: int | None = None  # how many were open at a refusal inside the limit, while no more were taken
+        self._doubted_at = -_LONG_S
+        self._eased = False  # whether a session was taken since, be it fewer than then
+        self._squeezed_at = -_LONG_S
+        self._squeeze_wait_s = rules.probe_wait_s
+        self._keep_until = -_LONG_S  # sessions that work are kept until then
+        self._down_to: int | None = None  # sessions above this are closed after their message
         if remembered is not None:
             self._restore(remembered, now)
 
     def _restore(self, remembered: Remembered, now: float) -> None:
-        faded = min(1.0, max(0.0, (now - remembered.at) / FADE_S))
+        faded = min(1.0, max(0.0, (now - remembered.at) / self.rules.fade_s))
         limit = round(remembered.limit + (self._start - remembered.limit) * faded)
         if not remembered.clean:
-            limit = min(limit, int(remembered.limit * UNCLEAN_SHARE))
+            limit = min(limit, int(remembered.limit * self.rules.unclean))
         self._set(max(1, min(limit, self.ceiling)), Cause.REMEMBERED, now)
-        self.rest_s = remembered.rest_s * (1 - faded)
+        self.places.rest_s = remembered.rest_s * (1 - faded)
         self.growing = faded >= 1.0 and remembered.clean
         self.probe_at = now + self._jittered(self.wait_s)
 
@@ -155,76 +94,96 @@ class Window:
         """Sessions that the receiver has taken for certain."""
         return self.in_use - self.unproven
 
-    def obstacle(self, now: float) -> tuple[Obstacle, float | None] | None:  # noqa: PLR0911 - one for each obstacle
+    @property
+    def rest_s(self) -> float:
+        """Seconds before a slot that we left is used again."""
+        return self.places.rest_s
+
+    def obstacle(self, now: float) -> tuple[Obstacle, float | None] | None:
         """Tell what forbids one more session and until when (None: until an event), or None where it is allowed."""
         if self.in_use >= self.ceiling:
             return Obstacle.MAX_WINDOW, None
         if now < self.hold_until:
             return Obstacle.HOLD, self.hold_until
-        cooling = self._cooling(now)
         if self.in_use < self.limit:
-            if now < self.retry_at:
-                return Obstacle.RETRY, self.retry_at
-            if self.in_use + cooling >= self.limit:
-                return Obstacle.REST, self._closes[-cooling] + self.rest_s
-            return (Obstacle.OPENING, None) if self.unproven >= self._refill(now) else None
+            return self._obstacle_inside(now)
         if self.growing:
-            explorers = max(1, min(2, self.limit // EXPLORERS))
+            explorers = self._explorers()
             full = self.in_use >= self.limit + explorers or self.unproven >= self._refill(now) + explorers
-            return (Obstacle.OPENING, None) if full else None
-        next_try_at = self.next_try_at
-        if now < next_try_at:
-            return Obstacle.WINDOW, next_try_at
-        return (Obstacle.OPENING, None) if self.unproven else None
+            return (Obstacle.OPENING, None) if full else (Obstacle.SLOWER, None) if self.knee.slower else None
+        if now < self.next_try_at:
+            return Obstacle.WINDOW, self.next_try_at
+        return (Obstacle.OPENING, None) if self.in_use > self.limit else None
+
+    def _obstacle_inside(self, now: float) -> tuple[Obstacle, float | None] | None:
+        if now < self.retry_at and not self._drained(now):
+            return Obstacle.RETRY, self.retry_at
+        rests_until = self.places.rests_until(now, self.limit - self.in_use)
+        if rests_until is not None:
+            return Obstacle.REST, rests_until
+        return (Obstacle.OPENING, None) if self.unproven >= self._refill(now) else None
+
+    def _drained(self, now: float) -> bool:
+        """Tell whether so many sessions have ended since the limit was lowered that one must fit in."""
+        return (
+            self._doubt is not None
+            and now >= self._named_until
+            and now - self._doubted_at >= 1.0
+            and self._doubted_at == self._squeezed_at
+            and self.in_use <= self.rules.drain * self._doubt
+            and self.unproven == 0
+        )
+
+    def _explorers(self) -> int:
+        explorers = 1 if self.knee.met else max(1, min(self.rules.explorers_most, self.limit // self.rules.explorers))
+        return max(1, min(explorers, round(self.plateau) - self.limit)) if self._below else explorers
 
     @property
     def next_try_at(self) -> float:
         """The instant from which a session beyond the limit may be tried (deliveries may bring it forward)."""
-        return max(self.probe_at, self.unpaid_at) if self.owed else self.probe_at
+        return max(self.probe_at, self.purse.unpaid_at) if self.owed else self.probe_at
 
     @property
     def owed(self) -> int:
         """The deliveries that are still to pay for a refused try."""
-        return 0 if self._below else max(0, self.debt)
+        return max(0, self.purse.debt - (self.rules.price if self._below else 0))
 
     @property
     def _below(self) -> bool:
-        """Tell whether more was allowed not long ago: the way back there is not paid for."""
+        """Tell whether more was allowed not long ago: the way back there is cheap."""
         return self.limit < self.plateau - 0.5
 
-    def _cooling(self, now: float) -> int:
-        """Count the sessions that we closed so shortly ago that the receiver may count them still."""
-        count = 0
-        for closed_at in reversed(self._closes):
-            if closed_at + self.rest_s <= now:
-                break
-            count += 1
-        return count
-
     def _refill(self, now: float) -> int:
-        """Sessions that may be unproven inside the limit: a quarter of what works, and one for each just closed."""
-        while self._closes and self._closes[0] < now - REFILL_SPAN_S:
-            self._closes.popleft()
-        return max(1, self.proven // 4) + len(self._closes)
+        """Sessions that may be unproven inside the limit: a share of what works, and one for each just closed."""
+        doubted = self._doubt is not None and now - self._doubted_at < self.rules.calm_s
+        if doubted and (not self._eased or self.in_use >= (self._doubt or 0)):
+            return 1
+        return max(1, self.proven // self.rules.refill) + self.places.left_lately(now)
 
     def surplus(self) -> bool:
         """Tell whether a session should be closed after its message: fewer are wanted than are open."""
-        if self._keep is not None and self.in_use <= self._keep:
-            self._keep = None
-        return self.in_use > self.ceiling or self._keep is not None
+        if self._down_to is not None and self.in_use <= self._down_to:
+            self._down_to = None
+        return self.in_use > self.ceiling or self._down_to is not None
 
     def may_retire(self, now: float) -> bool:
         """Tell whether an old session may be closed for its age: not while a new one could not be opened."""
-        return now >= self.hold_until and now >= min(self.retry_at, self._keep_until)
+        if now < self.hold_until or now < self._named_until:
+            return False
+        if now < max(self.retry_at, self._keep_until):
+            return self.limit < self.rules.drop * self.plateau
+        if now < max(self._keep_until + 2 * self.keep_s, self._named_until + self.rules.calm_s):
+            return self.unproven == 0 and self.in_use >= self.limit  # one after another
+        return True
 
     # events
 
     def opening(self, now: float) -> Ticket:
         """A session begins."""
-        self._keep = None
+        self._down_to = None
         self.in_use += 1
         self.unproven += 1
-        return Ticket(self.in_use, soon=bool(self._closes) and now - self._closes[-1] < self.rest_s + SOON_S)
+        return Ticket(self.in_use, began_at=now, soon=self.places.just_left(now))
 
     def taken(self, ticket: Ticket) -> None:
         """The session is open: its banner and EHLO were answered. It is proven by its first MAIL or RCPT."""
@@ -236,141 +195,190 @@ class Window:
             return
         ticket.proven = True
         self.unproven -= 1
-        if self._doubted:
-            self._doubted, self.gate_s = False, GATE_S
         if ticket.soon:
-            self._late = max(self._late - TAKEN_SOON, -LATE)
-            self._clean_opens += 1
-            if self._clean_opens >= CLEAN_OPENS:
-                self._clean_opens = 0
-                self.rest_s = self.rest_s * 0.9 if self.rest_s > REST_S / 2 else 0.0
+            self.places.taken()
         level = min(ticket.level, self.in_use, self.ceiling)
+        self._top = max(self._top, level)
+        if ticket.began_at >= self._event_at:
+            self.gate_s, self._eased = self.rules.gate_s, True
+            if self._doubt is not None and level > self._doubt:
+                self.places.taken_after_all(ticket.began_at)
+                self._false_alarm(now)
         if level > self.limit and now >= self.hold_until:
-            self._set(level, Cause.TAKEN, now)
-            if not self.growing:
-                self.growing, self.wait_s = True, PROBE_WAIT_S
+            self._taken_beyond(level, now)
+
+    def _false_alarm(self, now: float) -> None:
+        """What was refused inside the limit is taken after all: where that happens, sessions that work are kept."""
+        self._doubt = None
+        if now > self._keep_until + 2 * self.keep_s:
+            self.keep_s = self.rules.keep_s
+        else:
+            self.keep_s = min(self.rules.keep_most_s, 2 * self.keep_s)
+        self._keep_until = now + self.keep_s
+
+    def _taken_beyond(self, level: int, now: float) -> None:
+        below = self._below
+        self._set(level, Cause.TAKEN, now)
+        self._raised_at = now
+        if self.knee.met:
+            self.knee.look_again()
+        self.purse.taken(level)
+        if not self.growing:
+            self._waited_s = self.wait_s
+            self.growing, self.wait_s = True, self.rules.probe_wait_s
+        if below and not self._below:
+            # The plateau is regained: what lies beyond it is a matter of tries again.
+            self.growing, self.plateau = False, 0.0
+            self.probe_at = now + self._jittered(self.wait_s)
 
     def refused(self, ticket: Ticket, now: float, retry_after_s: float | None = None) -> None:
         """The receiver refused this session for there are too many. The ticket ends."""
         self._end(ticket)
-        same_event = now - self._event_at <= ONE_EVENT_S
-        if self.growing or self.in_use >= self.limit:
+        news = ticket.began_at >= self._event_at  # others were under way when the last refusal was heard
+        if self.in_use >= self.limit or (self.growing and self.in_use >= self._top):
             before = self.limit
-            self._refused_at_limit(now, same_event=same_event)
-            if self.limit == before and not same_event:
+            self._refused_at_limit(now, news=news)
+            if self.limit == before and news:
                 self.changes.append(Change(now, before, before, Cause.REFUSED))  # a limit that is confirmed is news too
-        elif same_event and self._edge:
+        elif self._edge and not news:
             self._set(max(1, self.in_use), Cause.REFUSED, now)
         else:
-            self._refused_inside(ticket, now, same_event=same_event)
-        self._event_at = now
-        if self.in_use < self.limit:
-            self._keep_until = max(self._keep_until, now + KEEP_S)
+            self._refused_inside(ticket, now, news=news)
+        if news:
+            self._event_at = now
         self.probe_at = now + self._jittered(max(self.wait_s, self.gate_s if self.in_use < self.limit else 0.0))
         if self.in_use == 0:
             self.retry_at = max(self.retry_at, now + self._jittered(self.gate_s))
-            self.gate_s = min(self.gate_s * 2, GATE_MAX_S)
+            self.gate_s = min(self.gate_s * 2, self.rules.gate_most_s)
         if retry_after_s is not None:
-            until = now + honoured(retry_after_s)
-            self.probe_at = max(self.probe_at, until)
-            self.retry_at = max(self.retry_at, until)
-            self._keep_until = until
+            self._named_until = now + honoured(retry_after_s)
+            # First the sessions that were kept take turns, then more are tried.
+            self.probe_at = self._named_until + self._jittered(self.wait_s)
+            self.retry_at = max(self.retry_at, self._named_until)
 
-    def _refused_at_limit(self, now: float, *, same_event: bool) -> None:
+    def _refused_at_limit(self, now: float, *, news: bool) -> None:
         self._edge = True
         if self.growing:
             self.growing = False
-            self.wait_s = PROBE_WAIT_S
+            self.wait_s = self.rules.probe_wait_s
             self._set(max(1, self.in_use), Cause.REFUSED, now)
-        elif not same_event:
-            self.wait_s = min(self.wait_s * 2, PROBE_WAIT_MAX_S)
-            if self._below:
-                self.plateau = self.limit + FADE * (self.plateau - self.limit)
-            else:
-                self.debt = min(self.debt + DEBT, 4 * DEBT)
-                self.unpaid_at = now + UNPAID_S
+        elif news:
+            self.wait_s = min(self.wait_s * 2, self.rules.probe_wait_most_s)
+        if news:
+            self._pay(now)
 
-    def _refused_inside(self, ticket: Ticket, now: float, *, same_event: bool) -> None:
+    def _pay(self, now: float) -> None:
+        share = 1.0
+        if self._below:
+            self.plateau = self.limit + self.rules.fade * (self.plateau - self.limit)
+            share = self.rules.way_back
+        elif now < self._keep_until + 2 * self.keep_s and not self.rest_s:
+            share = self.rules.doubtful
+        self.purse.pay(now, self.limit, share)
+
+    def _refused_inside(self, ticket: Ticket, now: float, *, news: bool) -> None:
         self._edge = False
-        if ticket.soon and not self._doubted:
-            self._clean_opens = 0
-            self._late = min(self._late + 1, LATE)
-            if self._late > 1 or self.rest_s:  # once is chance
-                self.rest_s = min(REST_MAX_S, max(REST_S, self.rest_s * 1.5))
-        if same_event:
+        again = self._doubt is not None and now - max(self._doubted_at, self._named_until) < self.rules.calm_s
+        if not news:
+            if self._doubt is not None:
+                self._doubt = min(self._doubt, self.in_use)
+            if self._squeezed_at == self._event_at:
+                self._set(max(1, self.in_use), Cause.REFUSED_INSIDE, now)
             return
-        again, self._doubted = self._doubted, True
+        if ticket.soon and not again:
+            self.places.refused()
         if not again:
-            self.gate_s = GATE_S if now - self._inside_at > CALM_S else self.gate_s
-        self._inside_at = now
+            self.gate_s = self.rules.gate_s
+        self._doubt, self._doubted_at, self._eased = self.in_use, now, False
         self.retry_at = now + self._jittered(self.gate_s)
         if again:
-            self.gate_s = min(self.gate_s * 2, GATE_MAX_S)
+            self.gate_s = min(self.gate_s * 2, self.rules.gate_most_s)
         if again or self.in_use == 0:
-            self.plateau = max(self.plateau, self.limit)
-            self._set(max(1, self.in_use), Cause.REFUSED_INSIDE, now)
-            calm = now - self._squeezed_at > CALM_S
-            self._squeeze_wait_s = PROBE_WAIT_S if calm else min(self._squeeze_wait_s * 2, SQUEEZE_WAIT_MAX_S)
-            self._squeezed_at = now
-            self.wait_s = self._squeeze_wait_s
-            self.debt = min(self.debt, 0)
+            self._squeeze(now)
+
+    def _squeeze(self, now: float) -> None:
+        """Lower the limit to what is open; the way back to where it was is cheap."""
+        self.plateau = max(self.plateau, self.limit)
+        self._set(max(1, self.in_use), Cause.REFUSED_INSIDE, now)
+        self.growing = False
+        calm = now - self._squeezed_at > self.rules.calm_s
+        self._squeeze_wait_s = (
+            self.rules.probe_wait_s if calm else min(self._squeeze_wait_s * 2, self.rules.squeeze_wait_most_s)
+        )
+        self._squeezed_at = now
+        self.wait_s = self._squeeze_wait_s
 
     def closed(self, ticket: Ticket, now: float) -> None:
         """The session ended, for any cause but a refusal."""
         if ticket.open:
-            self._closes.append(now)
+            self.places.left(now)
         self._end(ticket)
 
-    def answered(self, now: float) -> None:
-        """A message was delivered, or answered for its own sake, on a session."""
-        self.debt = max(self.debt - 1, -2 * DEBT)
-        if self._soft:
-            self._answers.append(now)
+    def answered(self, now: float, seconds: float | None = None) -> None:
+        """A message was delivered, or answered for its own sake, on a session; that took `seconds`."""
+        if seconds is not None:
+            self.knee.answered(now, seconds, held=not self.growing or self.knee.slower)
+            if self.growing and (share := self.knee.share()) is not None:
+                self._set(max(1, min(self.limit, round(self.proven * share))), Cause.SLOWER, now)
+                self._down_to = self.limit
+                self.growing, self.wait_s = False, self.rules.probe_wait_most_s
+                self.probe_at = now + self._jittered(self.wait_s)
+        self.purse.delivered()
+        self._noise.answered(now)
 
     def throttled(self, now: float) -> None:
         """A working session was told that there are too many, and was not closed: one is noise, a share is not."""
-        self._soft.append(now)
-        for times in (self._soft, self._answers):
-            while times and times[0] < now - SOFT_SPAN_S:
-                times.popleft()
-        if len(self._soft) >= SOFT_COUNT and len(self._soft) > SOFT_SHARE * (len(self._soft) + len(self._answers)):
-            self._soft.clear()
-            self.cut(now)
-            self._keep = self.limit
+        if self._noise.throttled(now):
+            self._lower(now)
+            self._down_to = self.limit
 
-    def cut(self, now: float) -> None:
-        """A working session was closed on us for there are too many: what is open now is the limit."""
+    def cut(self, ticket: Ticket, now: float) -> None:
+        """A working session was closed on us for there are too many. The ticket ends."""
+        self._end(ticket)
+        if self.growing or now - self._raised_at < self.rules.calm_s:
+            # Some receivers take a session too many, and close another one for it: that is the answer to a try.
+            waited_s = self.rules.probe_wait_s if self.growing else self.wait_s
+            self.wait_s = min(2 * max(self._waited_s, waited_s), self.rules.probe_wait_most_s)
+            self.growing = False
+            self._set(max(1, min(self.limit, self.in_use)), Cause.THROTTLED, now)
+            self._pay(now)
+            self.probe_at = now + self._jittered(self.wait_s)
+        else:
+            self._lower(now)
+
+    def _lower(self, now: float) -> None:
+        """What is open now is the limit; the way back to where it was is cheap."""
         self.plateau = max(self.plateau, self.limit)
         self._set(max(1, min(self.limit, self.in_use)), Cause.THROTTLED, now)
-        self.growing, self.wait_s = False, PROBE_WAIT_S
-        self.debt = min(self.debt, 0)
+        self.growing, self.wait_s = False, self.rules.probe_wait_s
         self.probe_at = now + self._jittered(self.wait_s)
 
     def overloaded(self, now: float) -> None:
         """The receiver says that it has too much to do: half, and no new sessions for a while."""
         if now < self.hold_until:
             return
+        self.plateau = max(self.plateau, self.limit)
         self._set(max(1, min(self.limit, max(1, self.in_use)) // 2), Cause.OVERLOADED, now)
-        self._keep = self.limit
+        self._down_to = self.limit
         self.growing = False
-        self.hold_until = now + self._jittered(OVERLOAD_S)
+        self.hold_until = now + self._jittered(self.rules.overload_s)
         self.probe_at = max(self.probe_at, self.hold_until)
 
     def blocked(self, now: float, retry_after_s: float | None = None) -> None:
         """The receiver does not trust us: everything waits, then one session; when it delivers, growth is quick."""
         if now < self.hold_until:
             return
-        wait_s = self._jittered(BLOCK_S) if retry_after_s is None else honoured(retry_after_s)
+        wait_s = self._jittered(self.rules.block_s) if retry_after_s is None else honoured(retry_after_s)
         self.plateau = max(self.plateau, self.limit)
         self._set(1, Cause.BLOCKED, now)
-        self._keep = 1
-        self.growing, self.wait_s = True, PROBE_WAIT_S
+        self._down_to = 1
+        self.growing, self.wait_s = True, self.rules.probe_wait_s
         self.hold_until = self.probe_at = self.retry_at = now + wait_s
 
     def set_limit(self, limit: int, now: float) -> None:
         """An operator knows better: `limit` holds until the next probe or refusal."""
         self._set(max(1, min(limit, self.ceiling)), Cause.OPERATOR, now)
-        self._keep = self.limit
+        self._down_to = self.limit
         self.growing = False
         self.hold_until = self.retry_at = now
         self.probe_at = now + self._jittered(self.wait_s)
@@ -388,6 +396,7 @@ class Window:
         if limit != self.limit:
             self.changes.append(Change(now, self.limit, limit, cause))
             self.limit = limit
+            self._top = min(self._top, limit)
 
     def _jittered(self, seconds: float) -> float:
         return seconds * self._rng.uniform(0.8, 1.2)

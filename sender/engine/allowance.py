@@ -124,7 +124,7 @@ class Allowance:
         return refused
 
     def throttled(self, lane: Lane, ticket: Ticket, verdict: Verdict, now: float, *, usable: bool) -> bool:
-        """A message of a lane met a throttle; tell whether its session was refused with it. `usable`: it is open."""
+        """A message of a lane met a throttle; tell whether that ended its session's ticket. `usable`: it is open."""
         refused = self.governor.throttled(ticket, verdict, now, usable=usable)
         if refused:
             self.ended(lane, ticket, now)

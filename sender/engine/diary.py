@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from sender.core.window import Change
 
 KEPT = 50
-_TAUGHT = frozenset({Cause.REFUSED, Cause.REFUSED_INSIDE, Cause.THROTTLED, Cause.OVERLOADED, Cause.BLOCKED})
+_REFUSALS = frozenset({Cause.REFUSED, Cause.REFUSED_INSIDE, Cause.THROTTLED, Cause.OVERLOADED, Cause.BLOCKED})
+_TAUGHT = _REFUSALS | {Cause.SLOWER}
 _NOTHING = {"taken": 0, "taken_from": None, "taken_at": None, "refused": 0, "refused_at": None, "reply": ""}
 
 Entry = dict[str, Any]
@@ -51,7 +52,7 @@ class Diary:
 
         `act` is what an operator did, `reason` why.
         """
-        taught = change.cause in _TAUGHT
+        taught, refused = change.cause in _TAUGHT, change.cause in _REFUSALS
         last = self._entries[-1] if self._entries else None
         before = change.before
         if change.cause is Cause.REMEMBERED and last is not None:
@@ -65,9 +66,9 @@ class Diary:
             "from": before,
             "to": change.after,
             "cause": str(change.cause),
-            "stage": str(self.stage or "") if taught else "",
-            "host": self.host if taught else "",
-            "reply": self.reply if taught else "",
+            "stage": str(self.stage or "") if refused else "",
+            "host": self.host if refused else "",
+            "reply": self.reply if refused else "",
             "times": (last["times"] if again and last else 0) + 1,
             "act": act,
             "reason": reason,

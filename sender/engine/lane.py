@@ -423,9 +423,10 @@ class Lane:
             elif reason is Reason.SESSION_MESSAGE_LIMIT and session.transactions > 1:
                 self.messages_per_session = session.transactions - 1
                 self._sized()
-            elif self.allowance.throttled(self, ticket, verdict, now, usable=session.usable):
-                self.metrics.refused(reason)
-                refused = True
+            elif not refused:
+                if not ticket.proven:
+                    self.metrics.refused(reason)
+                refused = self.allowance.throttled(self, ticket, verdict, now, usable=session.usable)
         if judgement.absolved:
             self.pace.forgive(now)
         elif judgement.lane_suspected and not judgement.throttles:

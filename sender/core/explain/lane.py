@@ -15,6 +15,7 @@ _TAUGHT = {
     "refused": "with {open} open the next one was refused {by}",
     "refused_inside": "a session within the window was refused {by}, and again when it was tried once more",
     "throttled": "sessions at work were told {by} that they are too many",
+    "slower": "messages took longer with more sessions, though none was refused",
     "overloaded": "the receiver said {by} that it has too much to do",
     "blocked": "the receiver refused us for our reputation {by}",
 }
@@ -156,7 +157,7 @@ def _pace(lane: Mapping[str, Any], now: float) -> Iterator[str]:
     else:
         by = f"{by_whom(paced['stage'], paced['host'])} {ago(paced['at'], now)}"
         yield f"At most {most} are started, because more were refused {by}{quote(paced['reply'])}."
-    yield "That rises every half minute while nothing is refused for it."
+    yield "It rises step by step while nothing is refused for it."
 
 
 # what holds it back, and what comes next

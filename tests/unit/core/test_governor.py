@@ -103,8 +103,8 @@ def test_a_session_that_works_and_is_closed_lowers_the_window() -> None:
     """What is open now is the limit."""
     governor = _governor()
     tickets = _open(governor, 3)
-    assert not governor.throttled(tickets[0], _verdict(Reason.CONNECTION_LIMIT), 1.0, usable=False)
-    assert governor.window.limit == 3
+    assert governor.throttled(tickets[0], _verdict(Reason.CONNECTION_LIMIT), 1.0, usable=False)
+    assert governor.window.limit == 2
     assert governor.window.changes[-1].cause is Cause.THROTTLED
 
 
@@ -126,8 +126,11 @@ def test_a_delivery_pays_and_is_counted_for_the_pace() -> None:
     """Both hear of it: what was taken before a throttle is what the pace goes on with."""
     governor = _governor()
     _open(governor, 1)
+    governor.window.purse.pay(0.0, 1, 1.0)
+    debt = governor.window.purse.debt
     for second in range(1, 31):
+        governor.pace.started(float(second))
         governor.delivered(float(second), 1.0)
-    assert governor.window.debt < 0
+    assert governor.window.purse.debt < debt
     governor.pace.throttled(31.0)
     assert governor.pace.per_second is not None

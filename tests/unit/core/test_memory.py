@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from sender.core.memory import Memory, problems
-from sender.core.window import FADE_S, Remembered
+from sender.core.memory import FADE_S, Memory, problems
+from sender.core.window import Remembered
 
 _AT = 1_790_000_000.0
 

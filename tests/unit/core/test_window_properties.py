@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from sender.core.window import Remembered, Ticket, Window
+from sender.core.window import Obstacle, Remembered, Ticket, Window
 
 _waits = st.one_of(st.none(), st.floats(min_value=0, max_value=10_000))
 _memories = st.one_of(
@@ -45,6 +45,9 @@ class AnyEvents(RuleBasedStateMachine):
         obstacle = self.window.obstacle(self.now)
         if obstacle is not None and obstacle[1] is not None:
             assert obstacle[1] > self.now
+            later = self.window.obstacle(obstacle[1] + 1e-6)
+            assert later is None or later[0] is not obstacle[0] or (later[1] or 1e18) > obstacle[1]
+            assert later is None or later[0] is obstacle[0] is Obstacle.REST or later[0] is not obstacle[0]
         self.now += seconds
 
     @rule(most=st.integers(1, 6))
@@ -66,13 +69,16 @@ class AnyEvents(RuleBasedStateMachine):
     @precondition(lambda self: self.new)
     @rule(choice=st.randoms(use_true_random=False), retry_after_s=_waits)
     def refused(self, choice: Random, retry_after_s: float | None) -> None:
-        """The receiver refuses a session; while growing, that measures the limit."""
+        """The receiver refuses a session: at the limit that measures it, and nothing raises it."""
         ticket = self.new.pop(choice.randrange(len(self.new)))
-        growing, others = self.window.growing, self.window.in_use - 1
+        growing, others, limit = self.window.growing, self.window.in_use - 1, self.window.limit
         self.window.refused(ticket, self.now, retry_after_s)
-        if growing:
-            assert self.window.limit == max(1, others)
-        assert not self.window.growing
+        if others > limit and not growing:
+            assert self.window.limit == limit
+        elif growing and others >= limit:
+            assert (self.window.limit, self.window.growing) == (others, False)
+        else:
+            assert self.window.limit in {limit, max(1, others)}
 
     @precondition(lambda self: self.new)
     @rule(choice=st.randoms(use_true_random=False))
@@ -108,7 +114,24 @@ class AnyEvents(RuleBasedStateMachine):
         for _ in range(count):
             self._unrelated(lambda: self.window.answered(self.now))
 
-    @rule(event=st.sampled_from(["throttled", "overloaded", "blocked", "cut"]))
+    @rule(seconds=st.sampled_from([0.1, 1.0, 1.1, 30.0]))
+    def answered_after(self, seconds: float) -> None:
+        """Messages take their time: that may shrink a window that grows, and a held one never."""
+        for _ in range(70):
+            before, growing = self.window.limit, self.window.growing
+            self.window.answered(self.now, seconds)
+            assert self.window.limit <= before
+            assert growing or self.window.limit == before
+
+    @precondition(lambda self: self.open)
+    @rule(choice=st.randoms(use_true_random=False))
+    def cut(self, choice: Random) -> None:
+        """The receiver closes a working session for there are too many."""
+        before = self.window.limit
+        self.window.cut(self.open.pop(choice.randrange(len(self.open))), self.now)
+        assert self.window.limit <= before
+
+    @rule(event=st.sampled_from(["throttled", "overloaded", "blocked"]))
     def against(self, event: str) -> None:
         """The receiver says no on a working session: no such answer raises the limit."""
         before = self.window.limit

@@ -188,7 +188,7 @@ def test_a_lane_that_is_paced_says_what_taught_the_pace() -> None:
         "That is its starting value: no session has been refused yet.\n"
         "At most 1.23 messages per second are started, because more were refused in reply to MAIL FROM "
         'by mx1.example.org 1h ago (08:30 UTC): "451 slow down".\n'
-        "That rises every half minute while nothing is refused for it.\n"
+        "It rises step by step while nothing is refused for it.\n"
         "Mail waits because the receiver takes only so many messages per second; it goes on in a moment.\n"
         "At the present rate, 74 per minute, what is due is delivered in 1m 13s."
     )
