@@ -20,6 +20,7 @@ from sender.engine.dialing import Dialing
 from sender.engine.limits import configured
 from sender.engine.restraint import Restraint
 from sender.engine.settling import Way
+from sender.engine.sizes import Sizes
 from sender.engine.standing import Standing
 from sender.engine.stock import Stock
 from sender.observe.metrics import LaneMetrics
@@ -63,11 +64,7 @@ class Lane:
         self.crew = Crew(self, around)
         limits = configured(settings, route.site, provider)
         self.ceiling = limits.ceiling  # of its own sessions
-        remembered = Memory.of(memory) if memory else Memory(at=0.0)
-        sizes = remembered.sizes(around.clock.wall())
-        self._sized_at = remembered.sized_at  # when a size was found to be too large
-        self.messages_per_session = min(limits.messages_per_session, sizes[0] or limits.messages_per_session)
-        self.max_recipients = min(limits.max_recipients, sizes[1] or limits.max_recipients)
+        self.sizes = Sizes(limits, Memory.of(memory) if memory else Memory(at=0.0), around.clock.wall())
         self.tickets: set[Ticket] = set()  # its sessions in the eyes of the window; the allowance keeps them
         self.delivered, self.deferrals = PerMinute(), PerMinute()
         self.changed = False  # there is something new to remember
@@ -121,9 +118,7 @@ class Lane:
         """Give what the lane has learned. `clean`: every session has said QUIT, so no receiver counts one any more."""
         own = {
             "at": self.around.clock.wall(),
-            "messages_per_session": self.messages_per_session,
-            "max_recipients": self.max_recipients,
-            "sized_at": self._sized_at,
+            **self.sizes.memory(),
             "provider": self.provider.name if self.provider else None,
             "rests": self.restraint.rests.remember(self.around.clock.wall()),
         }
@@ -187,7 +182,7 @@ class Lane:
         limits = configured(self.around.settings, self.route.site, self.provider)
         self.ceiling = limits.ceiling
         self.allowance.fit()
-        self.messages_per_session, self.max_recipients = limits.messages_per_session, limits.max_recipients
+        self.sizes.fit(limits)
         self.restraint.reload(self.around.settings.rests)
         self.dialing.reconfigure()
         self.pump()
@@ -248,7 +243,7 @@ class Lane:
     async def _claim(self, queues: list[Queue]) -> None:
         recalls = self._recalls
         try:
-            await self.stock.claim(queues, max_recipients=self.max_recipients)
+            await self.stock.claim(queues, max_recipients=self.sizes.max_recipients)
             self._put_off_resting()
         except SpoolError as error:
             log.error("%s: %s", self.name, error)  # noqa: TRY400 - tried again in a moment
@@ -289,11 +284,17 @@ class Lane:
         return delivery
 
     def goes_on(self, session: Session) -> bool:
-        """Tell whether a session shall do more; one that works is not ended for its age while none could be opened."""
+        """Tell whether a session shall do more.
+
+        One that works is not ended for its age while none could be opened, unless the age is the receiver's own.
+        """
         now = self.around.clock.steady()
         if not session.usable or self.window.surplus() or self.allowance.gives(self, now):
             return False
-        return session.transactions < self.messages_per_session or not self.window.may_retire(now)
+        if session.transactions < self.sizes.messages_per_session:
+            return True
+        theirs = self.sizes.messages_per_session < self.around.settings.delivery.messages_per_session
+        return not theirs and not self.window.may_retire(now)
 
     def spares_one(self) -> bool:
         """Tell whether a session that has nothing to do shall end at once: another lane waits for it."""
@@ -387,7 +388,7 @@ class Lane:
             )
             self.around.settler.settle(delivery.message, judgement.settled, way, self.metrics)
         if judgement.again:
-            self.stock.put_first(in_order(judgement, delivery, self.max_recipients))
+            self.stock.put_first(in_order(judgement, delivery, self.sizes.max_recipients))
         if began_to_rest:
             self.changed = True
             self._put_off_resting()
@@ -413,16 +414,16 @@ class Lane:
     def _learn(self, judgement: Judgement, delivery: Delivery, session: Session, ticket: Ticket, now: float) -> bool:
         """Let window and pace hear of throttles; tell whether the session was refused as such."""
         refused = False
+        self.changed |= bool(judgement.throttles)
         for reason, verdict in judgement.throttles.items():
             self.metrics.deferred(reason)
             if reason is Reason.DAILY_LIMIT:
                 self._rest(verdict.retry_after_s)
             elif reason is Reason.RECIPIENT_LIMIT:
-                self.max_recipients = judgement.delivered or max(1, len(delivery.recipients) // 2)
-                self._sized()
+                taken = judgement.delivered or max(1, len(delivery.recipients) // 2)
+                self.sizes.too_many_recipients(taken, self.around.clock.wall())
             elif reason is Reason.SESSION_MESSAGE_LIMIT and session.transactions > 1:
-                self.messages_per_session = session.transactions - 1
-                self._sized()
+                self.sizes.too_many_messages(session.transactions - 1, self.around.clock.wall())
             elif not refused:
                 if not ticket.proven:
                     self.metrics.refused(reason)
@@ -443,6 +444,3 @@ class Lane:
         """Give back who rests: it is no use to wait for them here, and others shall not wait behind them."""
         if self.restraint.rests and (resting := self.stock.sift()):
             self.crew.spawn(self.stock.put_off(resting))
-
-    def _sized(self) -> None:
-        self._sized_at, self.changed = self.around.clock.wall(), True

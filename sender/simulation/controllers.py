@@ -113,7 +113,7 @@ class Ours(Governor):
             pace(now),
         )
         self.dialing = Backoff(now, first_s=table.connect_backoff, most_s=table.connect_backoff_max)
-        self.messages_per_session = table.messages_per_session
+        self.messages_per_session = self._most_messages = table.messages_per_session
         self._rng = place.rng
 
     @property
@@ -132,10 +132,13 @@ class Ours(Governor):
         return waiting > idle + self.window.unproven and self.obstacle(now) is None
 
     def goes_on(self, transactions: int, now: float) -> bool:
-        """Keep a session beyond its age while another one could not be opened."""
+        """Keep a session beyond its age while none could be opened, unless the age is the receiver's own."""
         if self.window.surplus():
             return False
-        return transactions < self.messages_per_session or not self.window.may_retire(now)
+        if transactions < self.messages_per_session:
+            return True
+        theirs = self.messages_per_session < self._most_messages
+        return not theirs and not self.window.may_retire(now)
 
     def opening(self, now: float) -> Ticket:
         """A session begins."""

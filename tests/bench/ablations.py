@@ -2,35 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sender.core import pace, window
+from sender.core import pace, window_rules
+from sender.core.pace import Pace
+from sender.core.window import Window
 from sender.simulation.controllers import Controller, Ours, Place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-# Where the figures of the rules are constants of their modules, and no value that can be handed over. A rule that has
-# neither cannot be switched off.
-_CONSTANTS = {
-    "price": "DEBT",
-    "probe_wait_most_s": "PROBE_WAIT_MAX_S",
-    "fade": "FADE",
-    "explorers": "EXPLORERS",
-    "refill_span_s": "REFILL_SPAN_S",
-    "rest_s": "REST_S",
-    "rest_most_s": "REST_MAX_S",
-    "keep_s": "KEEP_S",
-    "squeeze_wait_most_s": "SQUEEZE_WAIT_MAX_S",
-    "soft_count": "SOFT_COUNT",
-    "soft_share": "SOFT_SHARE",
-    "unclean": "UNCLEAN_SHARE",
-    "share": "SHARE",
-    "step_most": "STEP_MAX",
-}
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,47 +21,16 @@ class Ablation:
 
     rule: str
     scenarios: tuple[str, ...]
-    window: Mapping[str, float] = field(default_factory=dict)
-    pace: Mapping[str, float] = field(default_factory=dict)
+    window: Mapping[str, Any] = field(default_factory=dict)
+    pace: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
-    def possible(self) -> bool:
-        """Tell whether the rule can be switched off in this version."""
-        return _known(window, "WindowRules", self.window) and _known(pace, "PaceRules", self.pace)
-
-    @contextlib.contextmanager
-    def applied(self) -> Iterator[Callable[[Place], Controller]]:
-        """Give a controller without the rule, for as long as the block lasts."""
-        with _changed(window, "WindowRules", self.window) as windows, _changed(pace, "PaceRules", self.pace) as paces:
-            yield partial(_ours, window=partial(window.Window, **windows), pace=partial(pace.Pace, **paces))
-
-
-def _ours(place: Place, **parts: Any) -> Controller:  # noqa: ANN401 - the parts are made by the call
-    return Ours(place, **parts)
-
-
-def _known(module: Any, rules: str, changes: Mapping[str, float]) -> bool:  # noqa: ANN401 - a module
-    values = getattr(module, rules, None)
-    if values is not None:
-        return set(changes) <= {each.name for each in fields(values)}
-    return all(hasattr(module, _CONSTANTS.get(name, "")) for name in changes)
-
-
-@contextlib.contextmanager
-def _changed(module: Any, rules: str, changes: Mapping[str, float]) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - a module
-    """Give the argument that changes rules, where they are a value; else change the module for a while."""
-    values = getattr(module, rules, None)
-    if values is not None:
-        yield {"rules": replace(values(), **changes)} if changes else {}
-        return
-    before = {_CONSTANTS[name]: getattr(module, _CONSTANTS[name]) for name in changes}
-    for name, value in changes.items():
-        setattr(module, _CONSTANTS[name], value)
-    try:
-        yield {}
-    finally:
-        for constant, value in before.items():
-            setattr(module, constant, value)
+    def make(self, place: Place) -> Controller:
+        """Give a controller without the rule."""
+        return Ours(
+            place,
+            window=partial(Window, rules=replace(window_rules.USUAL, **self.window)),
+            pace=partial(Pace, rules=replace(pace.USUAL, **self.pace)),
+        )
 
 
 ABLATIONS = (

@@ -131,14 +131,10 @@ def _found_s(found: Figures) -> float:
 
 def _ablations(pool: ProcessPoolExecutor, seeds: int) -> None:
     print("One rule less, and the scenario that falls (goodput / throttles with the rule -> without it):")
-    possible = [each for each in ABLATIONS if each.possible]
-    for ablation, falls in zip(possible, pool.map(partial(_ablated, seeds=seeds), possible), strict=True):
+    for ablation, falls in zip(ABLATIONS, pool.map(partial(_ablated, seeds=seeds), ABLATIONS), strict=True):
         telling = [str(fall) for fall in falls if fall.tells]
         quiet = f"no scenario tells: {'; '.join(map(str, falls))}"
         print(f"  {ablation.rule:<48} {'; '.join(telling) or quiet}", flush=True)
-    for ablation in ABLATIONS:
-        if not ablation.possible:
-            print(f"  {ablation.rule:<48} cannot be switched off in this version")
 
 
 def _ablated(ablation: Ablation, *, seeds: int) -> list[_Fall]:
@@ -148,6 +144,5 @@ def _ablated(ablation: Ablation, *, seeds: int) -> list[_Fall]:
 def _fall(ablation: Ablation, chosen: Scenario, seeds: int) -> _Fall:
     oracle = [simulate(chosen, "oracle", seed) for seed in range(seeds)]
     with_it = [simulate(chosen, seed=seed) for seed in range(seeds)]
-    with ablation.applied() as make:
-        without = [simulate(chosen, seed=seed, make=make) for seed in range(seeds)]
+    without = [simulate(chosen, seed=seed, make=ablation.make) for seed in range(seeds)]
     return _Fall(scenario=chosen.name, with_it=figures(with_it, oracle), without=figures(without, oracle))
