@@ -22,7 +22,8 @@ class PaceRules:
     pause_most_s: float = 60.0
     feel_s: float = 1.0  # between messages until one that was started after the stop is delivered
     first_share: float = 0.5  # of the speed before the first throttle: much of that was a burst
-    first_span_s: float = 5.0
+    first_span_s: float = 5.0  # that is looked at
+    first_least_s: float = 0.5  # and at least: less tells nothing
     first_least_per_s: float = 1.0  # little traffic is no measure
     over: float = 1.1  # of a guess
     share: float = 0.98  # of what was taken from throttle to throttle
@@ -165,8 +166,9 @@ class Pace:
         if self.per_second is None:
             if not self._taken:
                 return  # nothing was taken yet: there is nothing to measure
-            recent = sum(at > now - rules.first_span_s for at in self._starts)
-            rate = max(rules.first_least_per_s, rules.first_share * recent / rules.first_span_s)
+            recent = [at for at in self._starts if at > now - rules.first_span_s]
+            speed = len(recent) / max(rules.first_least_s, now - recent[0]) if recent else 0.0
+            rate = max(rules.first_least_per_s, rules.first_share * speed)
             self._starts.clear()
             self._exact, self._wait_s = False, rules.step_every_s
         elif (

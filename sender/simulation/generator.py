@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PREFIX = "random:"
-_DURATION, _CHANGES_AT = "25m", "10m"
+_DURATION, _CHANGES_AT = "1h", "20m"
 _SHARES = {  # of receivers that are so
     "release_delay": 0.3,
     "greylisted": 0.25,
