@@ -27,7 +27,6 @@ class Memory:
 
     at: float
     limit: int | None = None
-    rest_s: float = 0.0
     clean: bool = True  # every session had said QUIT
     per_second: float | None = None
     messages_per_session: int | None = None
@@ -40,7 +39,6 @@ class Memory:
         return cls(
             at=row["at"],
             limit=row.get("limit"),
-            rest_s=row.get("rest_s", 0.0),
             clean=row.get("clean", True),
             per_second=row.get("per_second"),
             messages_per_session=row.get("messages_per_session"),
@@ -52,7 +50,7 @@ class Memory:
         """Give it as a window takes it, at an instant of both clocks."""
         if self.limit is None:
             return None
-        return Remembered(self.limit, self.rest_s, steady - self.age_s(wall), self.clean)
+        return Remembered(self.limit, steady - self.age_s(wall), self.clean)
 
     def pace(self, wall: float) -> float | None:
         """Give the pace, in messages per second, that may be begun with."""
@@ -80,7 +78,6 @@ def problems(place: str, name: str, row: object) -> list[Problem]:
     for key, rule, good in (
         ("at", "must be seconds since 1970", _is_number(row.get("at")) and row["at"] > 0),
         ("limit", "must be a whole number, 1 or more, or null", _is_count(row.get("limit"))),
-        ("rest_s", "must be 0 or more", _is_number(row.get("rest_s", 0)) and row.get("rest_s", 0) >= 0),
         ("clean", "must be true or false", isinstance(row.get("clean", True), bool)),
         ("per_second", "must be more than 0, or null", _is_rate(row.get("per_second"))),
         ("messages_per_session", "must be a whole number, 1 or more", _is_count(row.get("messages_per_session"))),

@@ -2,7 +2,7 @@
 
 There is no pace until a rate throttle is seen. Then: stop for the wait that was named, or 1 s doubling to 60 s while
 nothing gets through, and feel with single messages. What was taken from one throttle to the next is what the receiver
-allows: go on at 98 % of it. After a minute without a refusal, and only as often as deliveries have earned it, grow by
+allows: go on at 97 % of it. After a minute without a refusal, and only as often as deliveries have earned it, grow by
 5 %, 10 %, 20 %... until the next; a refused step doubles the wait.
 """
 
@@ -26,7 +26,7 @@ class PaceRules:
     first_least_s: float = 0.5  # and at least: less tells nothing
     first_least_per_s: float = 1.0  # little traffic is no measure
     over: float = 1.1  # of a guess
-    share: float = 0.98  # of what was taken from throttle to throttle
+    share: float = 0.97  # of what was taken from throttle to throttle
     exact: int = 20  # messages from throttle to throttle that measure a rate
     exact_s: float = 3.0  # and the least time that they take
     step: float = 0.05  # the first step up; doubles
@@ -38,7 +38,7 @@ class PaceRules:
     burst: float = 1.2  # of the largest burst that is known: what more than that was taken is no burst
     risen: float = 1.1  # steps that took so many times the rate before, and the burst: the rate has risen
     wait_s: float = 60.0  # from a throttle to the first step; doubles with each step that is refused
-    wait_most_s: float = 240.0
+    wait_most_s: float = 480.0
     price: int = 700  # deliveries that pay for a refused step
     unpaid_s: float = 600.0  # a step that is not paid for may be made after this
     used: float = 0.7  # share of a rate that must be used before it grows: what was not tried is not known

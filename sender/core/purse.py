@@ -8,34 +8,31 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sender.core.window_rules import WindowRules
 
+_MOST = 4  # tries that may be owed for
+
 
 @dataclass(slots=True)
 class Purse:
-    """The deliveries that are owed for refused tries; negative where some are paid for in advance."""
+    """The deliveries that are owed for refused tries."""
 
     rules: WindowRules
-    debt: int
     unpaid_at: float  # a try that is not paid for may be made after this
+    debt: int = 0
     _paid_at_limit: int = 0  # the limit at the last try that was paid for
     _price: int = 0  # and what it cost
 
-    @classmethod
-    def filled(cls, rules: WindowRules, now: float) -> Purse:
-        """Give a purse with all the credit that one can have."""
-        return cls(rules, -rules.credit * rules.price, now)
-
     def delivered(self) -> None:
         """A message was delivered."""
-        self.debt = max(self.debt - 1, -self.rules.credit * self.rules.price)
+        self.debt = max(0, self.debt - 1)
 
     def pay(self, now: float, limit: int, share: float) -> None:
         """A try beyond `limit` was refused; it costs a share of the price."""
         self._paid_at_limit, self._price = limit, round(self.rules.price * share)
-        self.debt = min(self.debt + self._price, 4 * self.rules.price)
+        self.debt = min(self.debt + self._price, _MOST * self.rules.price)
         self.unpaid_at = now + self.rules.unpaid_s
 
     def taken(self, level: int) -> None:
         """A session was taken at `level`: a refusal below it was not the limit, and what it cost comes back."""
         if level > self._paid_at_limit:
-            self.debt -= self._price
+            self.debt = max(0, self.debt - self._price)
             self._price = 0

@@ -1,12 +1,13 @@
 """Rests: a mailbox, a domain, an identity, a message or a whole lane that is not tried for a while.
 
 What a receiver throttles by itself rests as long as the reply says, else 10 minutes, then twice as long each time that
-it is refused again, up to a day. The first message that is taken ends that. Neighbours go on.
+it is refused again, up to a day. The first message that is taken ends a rest; who is refused again soon after it rests
+for the same time, and who has been taken for so long begins anew. Neighbours go on.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,11 @@ class Rest:
     length_s: float  # what the next one is measured by
     reply: str
     times: int = 1  # one after the other
+    eased: bool = False  # a message was taken since
+
+    def over(self, now: float) -> bool:
+        """Tell whether it says nothing about the next one."""
+        return now - self.until > (self.length_s if self.eased else FORGOTTEN_S)
 
 
 class Rests:
@@ -74,9 +80,12 @@ class Rests:
         before = self._rests.get(subject)
         if before is not None and now < before.until:
             return before.until  # the same refusal, heard on another session
-        if before is not None and now - before.until > FORGOTTEN_S:
+        if before is not None and before.over(now):
             before = None
-        length_s = min(self.most_s, before.length_s * 2 if before else (first_s or self.first_s))
+        if before is None:
+            length_s = first_s or self.first_s
+        else:
+            length_s = min(self.most_s, before.length_s * (1 if before.eased else 2))
         wait_s = length_s if retry_after_s is None else honoured(retry_after_s)
         until = now + wait_s * rng.uniform(1.0, 1.0 + SPREAD)
         self._rests.pop(subject, None)  # the latest stand last
@@ -85,10 +94,22 @@ class Rests:
             del self._rests[next(iter(self._rests))]
         return until
 
-    def taken(self, subjects: Iterable[Subject]) -> None:
-        """A message was taken: those whom it concerned rest no more, and begin anew when they are refused again."""
+    def taken(self, subjects: Iterable[Subject], now: float) -> None:
+        """A message was taken: those whom it concerned rest no more."""
         for subject in subjects:
-            self._rests.pop(subject, None)
+            rest = self._rests.get(subject)
+            if rest is not None and rest.over(now):
+                del self._rests[subject]
+            elif rest is not None and not rest.eased:
+                self._rests[subject] = replace(rest, until=min(rest.until, now), eased=True)
+
+    def again(self, subjects: Iterable[Subject], now: float) -> Subject | None:
+        """Give the one of those refused who has rested not long ago, the narrowest; None where nobody has."""
+        for subject in subjects:
+            rest = self._rests.get(subject)
+            if rest is not None and not rest.over(now):
+                return subject
+        return None
 
     def until(self, subjects: Iterable[Subject], now: float) -> float | None:
         """Give the instant from which none of these rests any more; None where none does."""

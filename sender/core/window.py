@@ -10,11 +10,11 @@ Each event is one synchronous call; `Ticket` stands for one session from its fir
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 from sender.core.knee import Knee
 from sender.core.noise import Noise
-from sender.core.places import Places
 from sender.core.purse import Purse
 from sender.core.wait import honoured
 from sender.core.window_rules import USUAL, WindowRules
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Cause", "Change", "Obstacle", "Remembered", "Ticket", "Window", "WindowRules"]
 
 _LONG_S = 1e12
+_KEPT = 200  # sessions that have ended
 
 
 class Window:
@@ -57,15 +58,16 @@ class Window:
         self.retry_at = now
         self.hold_until = now
         self.changes: list[Change] = []  # the lane takes these out
-        self.places = Places(rules)
-        self.purse = Purse.filled(rules, now)
+        self.purse = Purse(rules, unpaid_at=now)
         self.knee = Knee(rules)
         self._noise = Noise(rules)
+        self._left: deque[float] = deque(maxlen=_KEPT)  # when sessions ended
+        self._died: deque[float] = deque(maxlen=_KEPT)  # likewise, without a word: the receiver may not know it
         self._top = 0  # the highest level that was proven: below the first limit, which is a guess
         self._raised_at = -_LONG_S
         self._waited_s = rules.probe_wait_s  # the wait before the try that was taken last
         self._event_at = -_LONG_S  # the last refusal that was news
-        self._edge = False  # whether it was at the limit
+        self._edge = False  # whether it ended the growth: those that were under way then may be refused as well
         self._named_until = -_LONG_S  # the receiver named a wait: sessions that work are not ended before this
         self._doubt: int | None = None  # how many were open at a refusal inside the limit, while no more were taken
         self._doubted_at = -_LONG_S
@@ -83,7 +85,6 @@ class Window:
         if not remembered.clean:
             limit = min(limit, int(remembered.limit * self.rules.unclean))
         self._set(max(1, min(limit, self.ceiling)), Cause.REMEMBERED, now)
-        self.places.rest_s = remembered.rest_s * (1 - faded)
         self.growing = faded >= 1.0 and remembered.clean
         self.probe_at = now + self._jittered(self.wait_s)
 
@@ -93,11 +94,6 @@ class Window:
     def proven(self) -> int:
         """Sessions that the receiver has taken for certain."""
         return self.in_use - self.unproven
-
-    @property
-    def rest_s(self) -> float:
-        """Seconds before a slot that we left is used again."""
-        return self.places.rest_s
 
     def obstacle(self, now: float) -> tuple[Obstacle, float | None] | None:
         """Tell what forbids one more session and until when (None: until an event), or None where it is allowed."""
@@ -116,23 +112,24 @@ class Window:
         return (Obstacle.OPENING, None) if self.in_use > self.limit else None
 
     def _obstacle_inside(self, now: float) -> tuple[Obstacle, float | None] | None:
-        if now < self.retry_at and not self._drained(now):
-            return Obstacle.RETRY, self.retry_at
-        rests_until = self.places.rests_until(now, self.limit - self.in_use)
-        if rests_until is not None:
-            return Obstacle.REST, rests_until
+        if now < self._inside_at:
+            return Obstacle.RETRY, self._inside_at
         return (Obstacle.OPENING, None) if self.unproven >= self._refill(now) else None
 
-    def _drained(self, now: float) -> bool:
-        """Tell whether so many sessions have ended since the limit was lowered that one must fit in."""
-        return (
+    @property
+    def _inside_at(self) -> float:
+        """The instant from which a session inside the limit may be tried.
+
+        Where so many have ended since the limit was lowered that one must fit in, that is soon.
+        """
+        drained = (
             self._doubt is not None
-            and now >= self._named_until
-            and now - self._doubted_at >= 1.0
             and self._doubted_at == self._squeezed_at
-            and self.in_use <= self.rules.drain * self._doubt
+            and 0 < self.in_use <= self.rules.drain * self._doubt
             and self.unproven == 0
         )
+        soon = max(self._named_until, self._doubted_at + self.rules.drained_s)
+        return min(self.retry_at, soon) if drained else self.retry_at
 
     def _explorers(self) -> int:
         explorers = 1 if self.knee.met else max(1, min(self.rules.explorers_most, self.limit // self.rules.explorers))
@@ -153,12 +150,16 @@ class Window:
         """Tell whether more was allowed not long ago: the way back there is cheap."""
         return self.limit < self.plateau - 0.5
 
+    def _ghosts(self, now: float) -> int:
+        """Count the sessions that died without a word so lately that the receiver may count them still."""
+        return _since(self._died, now - self.rules.died_s)
+
     def _refill(self, now: float) -> int:
         """Sessions that may be unproven inside the limit: a share of what works, and one for each just closed."""
         doubted = self._doubt is not None and now - self._doubted_at < self.rules.calm_s
         if doubted and (not self._eased or self.in_use >= (self._doubt or 0)):
             return 1
-        return max(1, self.proven // self.rules.refill) + self.places.left_lately(now)
+        return max(1, self.proven // self.rules.refill) + _since(self._left, now - self.rules.refill_span_s)
 
     def surplus(self) -> bool:
         """Tell whether a session should be closed after its message: fewer are wanted than are open."""
@@ -183,7 +184,7 @@ class Window:
         self._down_to = None
         self.in_use += 1
         self.unproven += 1
-        return Ticket(self.in_use, began_at=now, soon=self.places.just_left(now))
+        return Ticket(self.in_use, began_at=now)
 
     def taken(self, ticket: Ticket) -> None:
         """The session is open: its banner and EHLO were answered. It is proven by its first MAIL or RCPT."""
@@ -195,14 +196,11 @@ class Window:
             return
         ticket.proven = True
         self.unproven -= 1
-        if ticket.soon:
-            self.places.taken()
         level = min(ticket.level, self.in_use, self.ceiling)
         self._top = max(self._top, level)
         if ticket.began_at >= self._event_at:
             self.gate_s, self._eased = self.rules.gate_s, True
             if self._doubt is not None and level > self._doubt:
-                self.places.taken_after_all(ticket.began_at)
                 self._false_alarm(now)
         if level > self.limit and now >= self.hold_until:
             self._taken_beyond(level, now)
@@ -243,7 +241,7 @@ class Window:
         elif self._edge and not news:
             self._set(max(1, self.in_use), Cause.REFUSED, now)
         else:
-            self._refused_inside(ticket, now, news=news)
+            self._refused_inside(now, news=news)
         if news:
             self._event_at = now
         self.probe_at = now + self._jittered(max(self.wait_s, self.gate_s if self.in_use < self.limit else 0.0))
@@ -257,12 +255,12 @@ class Window:
             self.retry_at = max(self.retry_at, self._named_until)
 
     def _refused_at_limit(self, now: float, *, news: bool) -> None:
-        self._edge = True
         if self.growing:
-            self.growing = False
+            self.growing, self._edge = False, True
             self.wait_s = self.rules.probe_wait_s
             self._set(max(1, self.in_use), Cause.REFUSED, now)
         elif news:
+            self._edge = False
             self.wait_s = min(self.wait_s * 2, self.rules.probe_wait_most_s)
         if news:
             self._pay(now)
@@ -270,23 +268,23 @@ class Window:
     def _pay(self, now: float) -> None:
         share = 1.0
         if self._below:
-            self.plateau = self.limit + self.rules.fade * (self.plateau - self.limit)
+            if not self._ghosts(now):
+                self.plateau = self.limit + self.rules.fade * (self.plateau - self.limit)
             share = self.rules.way_back
-        elif now < self._keep_until + 2 * self.keep_s and not self.rest_s:
+        elif now < self._keep_until + 2 * self.keep_s:
             share = self.rules.doubtful
         self.purse.pay(now, self.limit, share)
 
-    def _refused_inside(self, ticket: Ticket, now: float, *, news: bool) -> None:
+    def _refused_inside(self, now: float, *, news: bool) -> None:
         self._edge = False
-        again = self._doubt is not None and now - max(self._doubted_at, self._named_until) < self.rules.calm_s
+        doubted = self._doubt is not None and now - max(self._doubted_at, self._named_until) < self.rules.calm_s
+        again = doubted or self.in_use + self._ghosts(now) >= self.limit
         if not news:
             if self._doubt is not None:
                 self._doubt = min(self._doubt, self.in_use)
             if self._squeezed_at == self._event_at:
                 self._set(max(1, self.in_use), Cause.REFUSED_INSIDE, now)
             return
-        if ticket.soon and not again:
-            self.places.refused()
         if not again:
             self.gate_s = self.rules.gate_s
         self._doubt, self._doubted_at, self._eased = self.in_use, now, False
@@ -306,12 +304,14 @@ class Window:
             self.rules.probe_wait_s if calm else min(self._squeeze_wait_s * 2, self.rules.squeeze_wait_most_s)
         )
         self._squeezed_at = now
-        self.wait_s = self._squeeze_wait_s
+        self.wait_s = max(self.wait_s, self._squeeze_wait_s) if self._ghosts(now) else self._squeeze_wait_s
 
-    def closed(self, ticket: Ticket, now: float) -> None:
-        """The session ended, for any cause but a refusal."""
+    def closed(self, ticket: Ticket, now: float, *, died: bool = False) -> None:
+        """The session ended, for any cause but a refusal. `died`: without a word, and the receiver may not know it."""
         if ticket.open:
-            self.places.left(now)
+            self._left.append(now)
+            if died:
+                self._died.append(now)
         self._end(ticket)
 
     def answered(self, now: float, seconds: float | None = None) -> None:
@@ -385,7 +385,7 @@ class Window:
 
     def remember(self, now: float, *, clean: bool) -> Remembered:
         """Give what is worth keeping."""
-        return Remembered(self.limit, self.rest_s, now, clean)
+        return Remembered(self.limit, now, clean)
 
     def _end(self, ticket: Ticket) -> None:
         self.in_use -= 1
@@ -400,3 +400,10 @@ class Window:
 
     def _jittered(self, seconds: float) -> float:
         return seconds * self._rng.uniform(0.8, 1.2)
+
+
+def _since(instants: deque[float], start: float) -> int:
+    """Count what came after `start`; what came before is forgotten."""
+    while instants and instants[0] < start:
+        instants.popleft()
+    return len(instants)

@@ -15,7 +15,6 @@ class WindowRules:
     price: int = 1200  # deliveries that pay for a refused try: less than one throttle in a thousand
     way_back: float = 0.2  # share of the price that a try below the plateau costs
     doubtful: float = 0.2  # share of it where refusals inside the limit were not the limit lately
-    credit: int = 2  # refused tries that may be paid for in advance
     unpaid_s: float = 1800.0  # a try that is not paid for may be made after this
     explorers: int = 8  # proven sessions for each one that is tried beyond the limit while it grows
     explorers_most: int = 2  # receivers that ban for some refusals in a row allow four or five
@@ -24,6 +23,7 @@ class WindowRules:
     gate_s: float = 2.0  # from a refusal inside the limit to the next try; doubles while none is taken
     gate_most_s: float = 60.0
     drain: float = 0.7  # when no more than this share of the sessions is left, the next try need not wait
+    drained_s: float = 1.0  # after it was lowered
     calm_s: float = 60.0  # after this a refusal inside the limit is the first again
     squeeze_wait_most_s: float = 40.0  # a limit that is lowered again within `calm_s` is probed less soon
     refill: int = 4  # proven sessions for each one that is opened at a time inside the limit
@@ -31,14 +31,9 @@ class WindowRules:
     # Sessions that work are kept where new ones are refused
     keep_s: float = 30.0  # after a refusal inside the limit that was not the limit; doubles with each
     keep_most_s: float = 600.0
-    drop: float = 0.75  # a limit below this share of its plateau has dropped: old sessions are given up
-    # Slots that the receiver lets go late
-    rest_s: float = 0.5  # before a slot that we left is used again; grows by half
-    rest_most_s: float = 5.0
-    soon_s: float = 1.0  # a session that begins so shortly after another was closed takes its place
-    late: float = 3.0  # most evidence; a refusal in such a place counts 1
-    taken_soon: float = 0.1  # what a session that is taken there counts against it
-    clean_opens: int = 60  # of these a rest gets shorter
+    drop: float = 0.85  # a limit below this share of its plateau has dropped: old sessions are given up
+    # Sessions that died without a word
+    died_s: float = 1800.0  # the receiver may count them for so long
     # A receiver that slows down instead of refusing
     knee: float = 1.5  # messages that take so many times as long as before: the window has gone too far
     knee_hesitate: float = 1.28  # and here it grows no more

@@ -27,7 +27,6 @@ class Obstacle(StrEnum):
     HOLD = "hold"  # blocked or overloaded
     RETRY = "retry"  # refused inside the limit a moment ago
     OPENING = "opening"  # others are being opened; they have not been taken yet
-    REST = "rest"  # we closed a session a moment ago, the receiver may still count it
     SLOWER = "slower"  # messages take longer than before with more sessions
     WINDOW = "window"  # the limit is reached, the next try has its time
 
@@ -47,7 +46,6 @@ class Remembered:
     """What is kept of a window over a restart."""
 
     limit: int
-    rest_s: float
     at: float
     clean: bool
 
@@ -58,6 +56,5 @@ class Ticket:
 
     level: int  # how many were in use when it began, itself included
     began_at: float = 0.0
-    soon: bool = False  # it took the place of one that had just been closed
     open: bool = False
     proven: bool = False

@@ -96,7 +96,6 @@ class Allowance:
         return {
             "at": remembered.at,
             "limit": remembered.limit,
-            "rest_s": remembered.rest_s,
             "clean": remembered.clean,
             "per_second": self.pace.per_second,
             **self.diary.memory(),
@@ -234,7 +233,7 @@ class Allowance:
                     self.window.taken(again)
                 if ticket.proven:
                     self.window.prove(again, now)
-                ticket.level, ticket.soon = again.level, again.soon
+                ticket.level = again.level
         self.window.changes = []
         self._note(Change(now, before, self.window.limit, Cause.OPERATOR), lane, act=act, reason=reason)
         self._go_on()

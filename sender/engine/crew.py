@@ -62,8 +62,8 @@ class Lead(Protocol):
     def spares_one(self) -> bool:
         """Tell whether a session that has nothing to do shall end at once."""
 
-    def left(self, ticket: Ticket | None) -> None:
-        """Hear that a session has ended; with a ticket where the window does not know yet."""
+    def left(self, ticket: Ticket | None, *, died: bool) -> None:
+        """Hear that a session has ended; with a ticket where the window does not know yet. `died`: without a word."""
 
 
 class Crew:
@@ -150,12 +150,13 @@ class Crew:
                 ended = self._lead.not_connected(opened, ticket)
             cut_off = False
         finally:
+            died = session is not None and session.died
             if session is not None:
                 if cut_off:
                     session.abort()
                 else:
                     await session.quit()
-            self._lead.left(None if ended else ticket)
+            self._lead.left(None if ended else ticket, died=died)
 
     async def _serve(self, session: Session, ticket: Ticket) -> bool:
         """Carry deliveries until the session is over; tell whether the window has ended its ticket already."""

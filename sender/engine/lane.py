@@ -304,11 +304,11 @@ class Lane:
         """Tell whether an idle session shall end: not while mail waits that it will be wanted for."""
         return not (self.stock.waiting or self.stock.claiming)
 
-    def left(self, ticket: Ticket | None) -> None:
-        """Hear that a session has ended."""
+    def left(self, ticket: Ticket | None, *, died: bool) -> None:
+        """Hear that a session has ended. `died`: without a word to the receiver."""
         now = self.around.clock.steady()
         if ticket is not None:
-            self.window.closed(ticket, now)
+            self.window.closed(ticket, now, died=died)
             self.allowance.ended(self, ticket, now)
         self.allowance.note_changes(self)
         self.around.budget.give_back()

@@ -99,9 +99,9 @@ class Restraint:
                 if result.verdict.outcome is Outcome.DELIVERED:
                     subjects = subjects_of(message, result.recipient.rcpt_to)
                     self._evidence.taken(subjects)
-                    self.rests.taken(subjects)
+                    self.rests.taken(subjects, now)
                     if self._clock.steady() >= self.lane_until:
-                        self.rests.taken((_LANE,))
+                        self.rests.taken((_LANE,), now)
         culprit = self._culprit(message, judgement, now)
         resting: list[Result] = []
         for results in (judgement.again, judgement.settled):
@@ -126,7 +126,8 @@ class Restraint:
         vague = next((result for result in (*judgement.again, *judgement.settled) if _is_vague(result)), None)
         if vague is None:
             return None
-        culprit = self._evidence.refused(subjects_of(message, vague.recipient.rcpt_to), now)
+        subjects = subjects_of(message, vague.recipient.rcpt_to)
+        culprit = self.rests.again(subjects, now) or self._evidence.refused(subjects, now)
         self._suspect, self._before_it = vague.recipient.rcpt_to, OTHERS if culprit is None else 0
         return culprit
 

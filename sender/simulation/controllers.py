@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from sender.core.backoff import Backoff
+from sender.core.evidence import Evidence
 from sender.core.governor import Governor
 from sender.core.outcome import Reason
 from sender.core.pace import Pace
+from sender.core.rests import Kind, Rests, Subject
 from sender.core.window import Window
+from sender.settings import RestSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,19 +21,25 @@ if TYPE_CHECKING:
     from sender.core.outcome import Verdict
     from sender.core.schedule import RetryPolicy
     from sender.core.window import Change, Remembered, Ticket
+    from sender.simulation.mail import Message
     from sender.simulation.receiver import Receiver
     from sender.simulation.scenario import SenderTable
+
+_DOUBTFUL_S = RestSettings().doubtful
 
 
 class Controller(Protocol):
     """What may be done, what is done, and what came of it."""
 
     parks: RetryPolicy | None  # a message that meets a throttle is deferred by it; None: it costs the message nothing
-    allowed: Callable[[int], bool] | None  # domains whose mail may be started; None: all
 
     @property
     def limit(self) -> int:
         """The sessions that it would have open."""
+
+    @property
+    def allowed(self) -> Callable[[int, float], bool] | None:
+        """Whether a domain's mail may be started at an instant; None: all may."""
 
     def held_until(self, now: float) -> float:
         """Give the instant from which a message may be started."""
@@ -68,11 +77,14 @@ class Controller(Protocol):
     def troubled(self, verdict: Verdict, now: float) -> None:
         """The receiver as a whole has too much to do, or does not trust us."""
 
-    def unexplained(self, now: float) -> None:
-        """A message was deferred in words that leave open whether it was one too many."""
+    def took(self, message: Message, now: float) -> None:
+        """A message was taken: that speaks for those whom it concerned."""
 
-    def ended(self, ticket: Ticket, now: float) -> None:
-        """A session has ended whose ticket has not."""
+    def unexplained(self, message: Message, now: float) -> float | None:
+        """A message was deferred in words that leave open whether it was one too many; tell until when it rests."""
+
+    def ended(self, ticket: Ticket, now: float, *, died: bool) -> None:
+        """A session has ended whose ticket has not; `died`: without a word to the receiver."""
 
     def changes(self) -> list[Change]:
         """Give the changes of the limit since the last call, where it keeps them."""
@@ -96,7 +108,6 @@ class Ours(Governor):
     """The product's own window, pace and governor, and about them what a lane does (`engine/lane.py`)."""
 
     parks: RetryPolicy | None = None
-    allowed: Callable[[int], bool] | None = None
 
     def __init__(
         self, place: Place, *, window: Callable[..., Window] = Window, pace: Callable[..., Pace] = Pace
@@ -115,6 +126,7 @@ class Ours(Governor):
         self.dialing = Backoff(now, first_s=table.connect_backoff, most_s=table.connect_backoff_max)
         self.messages_per_session = self._most_messages = table.messages_per_session
         self._rng = place.rng
+        self._evidence, self._rests = Evidence(), Rests()
 
     @property
     def limit(self) -> int:
@@ -167,12 +179,35 @@ class Ours(Governor):
             return False
         return self.throttled(ticket, verdict, now, usable=usable)
 
-    def ended(self, ticket: Ticket, now: float) -> None:
-        """A session has ended whose ticket has not."""
-        self.window.closed(ticket, now)
+    def ended(self, ticket: Ticket, now: float, *, died: bool) -> None:
+        """A session has ended whose ticket has not; `died`: without a word to the receiver."""
+        self.window.closed(ticket, now, died=died)
 
-    def unexplained(self, now: float) -> None:
-        """Let the message wait for itself: that is all the daemon does."""
+    @property
+    def allowed(self) -> Callable[[int, float], bool] | None:
+        """Leave out the domains that rest."""
+        return self._allowed if self._rests else None
+
+    def _allowed(self, domain: int, now: float) -> bool:
+        return self._rests.until((Subject(Kind.DOMAIN, str(domain)),), now) is None
+
+    def took(self, message: Message, now: float) -> None:
+        """Let it count as evidence, where there is a suspicion."""
+        if self._evidence or self._rests:
+            self._evidence.taken(_subjects(message))
+            self._rests.taken(_subjects(message), now)
+
+    def unexplained(self, message: Message, now: float) -> float | None:
+        """Let evidence say who is to blame (`engine/restraint.py`)."""
+        subjects = _subjects(message)
+        culprit = self._rests.again(subjects, now) or self._evidence.refused(subjects, now)
+        if culprit is None:
+            return None
+        if culprit.kind is Kind.LANE:
+            self.pace.pause(now)
+            return None
+        self.pace.forgive(now)
+        return self._rests.begin(culprit, now, self._rng, first_s=_DOUBTFUL_S)
 
     def changes(self) -> list[Change]:
         """Take the changes of the window out, as a lane does."""
@@ -182,3 +217,12 @@ class Ours(Governor):
     def remember(self, now: float, *, clean: bool) -> Remembered | None:
         """Give what a lane keeps of its window."""
         return self.window.remember(now, clean=clean)
+
+
+def _subjects(message: Message) -> tuple[Subject, Subject, Subject]:
+    """Give those whom a message concerns: each is to a mailbox of its own, and all are from one domain."""
+    return (
+        Subject(Kind.MAILBOX, f"{id(message)}"),
+        Subject(Kind.DOMAIN, str(message.domain)),
+        Subject(Kind.IDENTITY, "us"),
+    )

@@ -213,6 +213,7 @@ class Lane:
             if session.transactions == 1:
                 self._prove(session)
             self.controller.delivered(now, now - session.began_at)
+            self.controller.took(message, now)
             self.record.delivered += 1
             self.mail.delivered_one()
         else:
@@ -239,15 +240,15 @@ class Lane:
     def _lose(self, session: _Session) -> None:
         """The connection is gone, and the receiver does not know it."""
         self._receiver.leave(session.visit, clean=False)
-        self._left(session)
+        self._left(session, died=True)
 
-    def _left(self, session: _Session) -> None:
+    def _left(self, session: _Session, *, died: bool = False) -> None:
         if session not in self._sessions:
             return
         del self._sessions[session]
         session.open = session.counted = False
         if session.ticket is not None:
-            self.controller.ended(session.ticket, self._clockwork.now)
+            self.controller.ended(session.ticket, self._clockwork.now, died=died)
             session.ticket = None
         if self._stopping:
             self._begin_anew_when_empty()
@@ -266,11 +267,14 @@ class Lane:
         if answer.proves:
             self._prove(session)
         if not verdict.throttles:
-            self.mail.defer(message, verdict.retry_after_s)
+            vague = answer.throttle and verdict.reason not in _OF_THE_RECEIVER
+            rests_until = controller.unexplained(message, now) if vague else None
+            if rests_until is None:
+                self.mail.defer(message, verdict.retry_after_s)
+            else:
+                self.mail.rest(message, rests_until)
             if verdict.reason in _OF_THE_RECEIVER:
                 controller.troubled(verdict, now)
-            elif answer.throttle:
-                controller.unexplained(now)
             return
         if controller.parks is not None and answer.throttle:
             self._park(message)

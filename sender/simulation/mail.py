@@ -66,20 +66,21 @@ class Mail:
         """Tell whether every message of a campaign has been delivered or has expired."""
         return self._table.messages is not None and self.delivered + self.expired >= self._table.messages
 
-    def take(self, allowed: Callable[[int], bool] | None = None) -> Message | None:
+    def take(self, allowed: Callable[[int, float], bool] | None = None) -> Message | None:
         """Take the next message that is due, each domain in turn; of `allowed` domains only, where that is given."""
+        now = self._clockwork.now
         for index, message in enumerate(self._first):
-            if allowed is None or allowed(message.domain):
+            if allowed is None or allowed(message.domain, now):
                 del self._first[index]
                 return message
         domains = self._table.domains
         for _ in range(domains if self._fresh_count else 0):
             domain, self._turn = self._turn, (self._turn + 1) % domains
-            if (self._endless or self._fresh[domain]) and (allowed is None or allowed(domain)):
+            if (self._endless or self._fresh[domain]) and (allowed is None or allowed(domain, now)):
                 if not self._endless:
                     self._fresh[domain] -= 1
                     self._fresh_count -= 1
-                return Message(domain, self._clockwork.now)
+                return Message(domain, now)
         return None
 
     def put_first(self, message: Message) -> None:
@@ -97,9 +98,7 @@ class Mail:
         now, policy = self._clockwork.now, policy or self._policy
         message.attempts += 1
         if now >= policy.expires_at(message.accepted_at):
-            self.expired += 1
-            if self.ended:
-                self._on_news()
+            self._expire()
             return
         self.deferred += 1
         self._clockwork.at(
@@ -107,6 +106,19 @@ class Mail:
             self._come_back,
             message,
         )
+
+    def rest(self, message: Message, until: float) -> None:
+        """Let a message wait that was throttled: that is no attempt, but after twice its age it expires as well."""
+        if self._clockwork.now >= 2 * self._policy.expires_at(message.accepted_at) - message.accepted_at:
+            self._expire()
+            return
+        self.deferred += 1
+        self._clockwork.at(until, self._come_back, message)
+
+    def _expire(self) -> None:
+        self.expired += 1
+        if self.ended:
+            self._on_news()
 
     def _come_back(self, message: Message) -> None:
         self.deferred -= 1

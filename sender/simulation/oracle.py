@@ -19,13 +19,16 @@ class Oracle(Peer):
     def __init__(self, place: Place) -> None:
         super().__init__(place)
         self._receiver = place.receiver
-        self.allowed = place.receiver.would_take_for
+        self.allowed = self._may_start
 
     @property
     def limit(self) -> int:
         """What the receiver allows, or what is best."""
         bounds = (self.most, self._receiver.room, self._receiver.best_window)
         return min(bound for bound in bounds if bound is not None)
+
+    def _may_start(self, domain: int, now: float) -> bool:  # noqa: ARG002 - the receiver knows it
+        return self._receiver.would_take_for(domain)
 
     def held_until(self, now: float) -> float:  # noqa: ARG002 - the receiver knows it
         """Wait until a message would be taken."""

@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from sender.core.outcome import Verdict
     from sender.core.window import Change, Remembered
     from sender.simulation.controllers import Place
+    from sender.simulation.mail import Message
 
 
 class Peer(ABC):
     """What they have in common: a limit, sessions that are counted against it, and no memory."""
 
     parks: RetryPolicy | None = None
-    allowed: Callable[[int], bool] | None = None
+    allowed: Callable[[int, float], bool] | None = None
 
     def __init__(self, place: Place) -> None:
         self.most = place.table.max_window
@@ -76,7 +77,7 @@ class Peer(ABC):
 
     def no_session(self, ticket: Ticket, verdict: Verdict, now: float) -> bool:  # noqa: ARG002 - whatever it says
         """Take every refusal for one of the session."""
-        self.ended(ticket, now)
+        self.ended(ticket, now, died=False)
         self._refused(now)
         return True
 
@@ -98,7 +99,7 @@ class Peer(ABC):
             return False
         refused = not ticket.proven and verdict.reason is Reason.CONNECTION_LIMIT
         if refused:
-            self.ended(ticket, now)
+            self.ended(ticket, now, died=False)
         if refused or not usable:
             self._refused(now)
         else:
@@ -109,11 +110,14 @@ class Peer(ABC):
         """A message was refused for the receiver's own sake."""
         self._slowed(now)
 
-    def unexplained(self, now: float) -> None:
+    def took(self, message: Message, now: float) -> None:  # noqa: B027 - most learn nothing from it
+        """Draw nothing from it."""
+
+    def unexplained(self, message: Message, now: float) -> None:  # noqa: ARG002 - whatever it was
         """A message was refused, perhaps for our pace."""
         self._slowed(now)
 
-    def ended(self, ticket: Ticket, now: float) -> None:  # noqa: ARG002 - as above
+    def ended(self, ticket: Ticket, now: float, *, died: bool) -> None:  # noqa: ARG002 - as above
         """Stop counting it."""
         self.in_use -= 1
         self._leaving = max(0, self._leaving - 1)

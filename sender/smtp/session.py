@@ -94,6 +94,11 @@ class Session:
         return not self._over and self.closed_by is None and self._wire.usable
 
     @property
+    def died(self) -> bool:
+        """Tell whether the connection is gone without a word: the receiver may count it as open for a while."""
+        return self._wire.died
+
+    @property
     def endpoint(self) -> str:
         """Host and address, for people."""
         return f"{self.host}[{self.address}]"

@@ -52,6 +52,7 @@ class Wire(SMTPProtocol):
         self._limit_s = 0.0
         self._before_tls = False
         self._stuck = False  # the transport holds bytes that the peer has not taken
+        self._reset = False  # the connection broke
 
     # from the transport
 
@@ -91,6 +92,7 @@ class Wire(SMTPProtocol):
         """The connection is gone."""
         if exc is not None and self._error is None and self.transport is not None:
             self._take_last_words()
+            self._reset = True
         self._fail(Trouble.LOST, f"connection lost{f': {exc}' if exc else ''}")
         if self._timer is not None:
             self._timer.cancel()
@@ -113,6 +115,11 @@ class Wire(SMTPProtocol):
     def usable(self) -> bool:
         """Tell whether a command may be sent: nothing is owed, nothing is left over, the peer is there."""
         return self._error is None and not self._outstanding and not self._received and not self._parser.pending
+
+    @property
+    def died(self) -> bool:
+        """Tell whether the connection broke, or fell silent: the receiver may not know that it is over."""
+        return self._error is not None and (self._reset or self._error.trouble is Trouble.TIMEOUT)
 
     @property
     def said_early(self) -> bool:

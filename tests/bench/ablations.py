@@ -53,9 +53,7 @@ ABLATIONS = (
     Ablation(
         rule="sessions that end are replaced at once", window={"refill_span_s": 0.0}, scenarios=("lag2s", "hint300")
     ),
-    Ablation(
-        rule="places that were left rest", window={"rest_s": 0.0, "rest_most_s": 0.0}, scenarios=("lag2s", "sync5s")
-    ),
+    Ablation(rule="sessions that died are reckoned with", window={"died_s": 0.0}, scenarios=("ghosts", "glitch600")),
     Ablation(
         rule="sessions that work are kept after a refusal", window={"keep_s": 0.0}, scenarios=("connrate", "badnode25")
     ),

@@ -18,7 +18,6 @@ BLOCKS = {
     "retry": "a session within the window was just refused",
     "opening": "a session is being opened, and the next one follows when the receiver has taken it",
     "slower": "messages take longer than before, so no more sessions are opened for now",
-    "rest": "a session was just closed, and the receiver may still count it",
     "window": "every session that the receiver allows is in use",
     "turn": "another lane that shares the window goes first",
     "daily_limit": "the receiver takes no more from us for now",

@@ -25,9 +25,9 @@ def test_a_pace_grows_while_it_is_not_used_and_is_forgotten_after_a_day(age_s: f
 
 def test_a_window_is_remembered_with_its_age_by_the_steady_clock() -> None:
     """The window is told when the limit was known, in its own clock; of nothing it is told nothing."""
-    memory = Memory(at=_AT, limit=40, rest_s=1.5, clean=False)
-    assert memory.window(wall=_AT + 100, steady=7000.0) == Remembered(40, 1.5, 6900.0, clean=False)
-    assert memory.window(wall=_AT - 100, steady=7000.0) == Remembered(40, 1.5, 7000.0, clean=False)
+    memory = Memory(at=_AT, limit=40, clean=False)
+    assert memory.window(wall=_AT + 100, steady=7000.0) == Remembered(40, 6900.0, clean=False)
+    assert memory.window(wall=_AT - 100, steady=7000.0) == Remembered(40, 7000.0, clean=False)
     assert Memory(at=_AT).window(wall=_AT, steady=0.0) is None
 
 
@@ -41,9 +41,9 @@ def test_sizes_are_forgotten_a_day_after_they_were_learned() -> None:
 def test_a_row_is_read_whatever_else_it_has() -> None:
     """A row of JSON may lack all but its instant, and may have keys that others know."""
     assert Memory.of({"at": _AT}) == Memory(at=_AT)
-    row = {"at": _AT, "limit": 3, "rest_s": 0.5, "clean": False, "per_second": 1.5, "rests": {"a@b.test": 1}}
+    row = {"at": _AT, "limit": 3, "clean": False, "per_second": 1.5, "rests": {"a@b.test": 1}}
     memory = Memory.of(json.loads(json.dumps(row)))
-    assert memory == Memory(at=_AT, limit=3, rest_s=0.5, clean=False, per_second=1.5)
+    assert memory == Memory(at=_AT, limit=3, clean=False, per_second=1.5)
 
 
 _CHANGE = {"at": 1, "from": 5, "to": 3, "cause": "refused"}
@@ -54,7 +54,7 @@ _CHANGE = {"at": 1, "from": 5, "to": 3, "cause": "refused"}
     [
         {"at": _AT},
         {"at": 1, "limit": None, "per_second": None, "messages_per_session": 1, "max_recipients": None},
-        {"at": 1, "limit": 1, "rest_s": 0, "clean": True, "per_second": 0.01, "sized_at": 0.0, "history": [_CHANGE]},
+        {"at": 1, "limit": 1, "clean": True, "per_second": 0.01, "sized_at": 0.0, "history": [_CHANGE]},
     ],
 )
 def test_a_good_memory_has_no_problems(row: dict[str, Any]) -> None:
@@ -72,7 +72,6 @@ def test_a_good_memory_has_no_problems(row: dict[str, Any]) -> None:
         ({"at": 1, "limit": 0}, "import: a/b.limit = 0: must be a whole number, 1 or more, or null"),
         ({"at": 1, "limit": True}, "import: a/b.limit = true: must be a whole number, 1 or more, or null"),
         ({"at": 1, "limit": 2.5}, "import: a/b.limit = 2.5: must be a whole number, 1 or more, or null"),
-        ({"at": 1, "rest_s": -1}, "import: a/b.rest_s = -1: must be 0 or more"),
         ({"at": 1, "clean": "yes"}, 'import: a/b.clean = "yes": must be true or false'),
         ({"at": 1, "per_second": 0}, "import: a/b.per_second = 0: must be more than 0, or null"),
         ({"at": 1, "per_second": "fast"}, 'import: a/b.per_second = "fast": must be more than 0, or null'),

@@ -12,6 +12,7 @@ from sender.core.rests import FIRST_S, FORGOTTEN_S, KEPT, MOST_S, REMEMBERED, SP
 
 _NOW = 1_790_000_000.0
 _ANN = Subject(Kind.MAILBOX, "ann@example.org")
+_EXAMPLE = Subject(Kind.DOMAIN, "example.org")
 _BOB = Subject(Kind.MAILBOX, "bob@example.org")
 
 
@@ -52,12 +53,36 @@ def test_a_wait_that_was_named_decides() -> None:
 
 
 def test_a_message_that_is_taken_ends_it() -> None:
-    """When a mailbox takes a message it rests no more, and its next rest is the first again."""
+    """When a mailbox takes a message it rests no more."""
     rests = Rests()
     _begin(rests, _ANN, _NOW)
-    rests.taken([_ANN])
-    assert rests.until([_ANN], _NOW) is None
-    assert _begin(rests, _ANN, _NOW + 1) == FIRST_S
+    rests.taken([_ANN], _NOW + 1)
+    assert rests.until([_ANN], _NOW + 1) is None
+
+
+def test_who_is_refused_again_soon_after_a_message_was_taken_rests_for_the_same_time() -> None:
+    """Twice as long only where nothing was taken since; after as long a calm as the rest was, it is the first again."""
+    rests = Rests()
+    _begin(rests, _ANN, _NOW)
+    second_at = _NOW + 2 * FIRST_S
+    assert _begin(rests, _ANN, second_at) == 2 * FIRST_S
+    third_at = second_at + 3 * FIRST_S
+    rests.taken([_ANN], third_at)
+    assert rests.again([_ANN, _EXAMPLE], third_at + 1) == _ANN
+    assert _begin(rests, _ANN, third_at + 1) == 2 * FIRST_S
+    fourth_at = third_at + 4 * FIRST_S
+    rests.taken([_ANN], fourth_at)
+    assert rests.again([_ANN], fourth_at + 2 * FIRST_S) is None
+    assert _begin(rests, _ANN, fourth_at + 2 * FIRST_S) == FIRST_S
+
+
+def test_who_has_rested_and_is_refused_again_is_to_blame() -> None:
+    """The narrowest of those whom a message concerns; who never rested is not, nor who rested a day ago."""
+    rests = Rests()
+    until = _begin(rests, _EXAMPLE, _NOW) + _NOW
+    assert rests.again([_ANN, _EXAMPLE], until + 1) == _EXAMPLE
+    assert rests.again([_ANN], until + 1) is None
+    assert rests.again([_EXAMPLE], until + 2 * 86400) is None
 
 
 def test_a_rest_of_long_ago_says_nothing() -> None:

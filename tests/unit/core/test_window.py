@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from random import Random
 
 import pytest
@@ -37,11 +36,18 @@ def _open(window: Window, count: int, now: float = 0.0) -> list[Ticket]:
 
 
 def _measured(limit: int, now: float = 0.0, rules: WindowRules = USUAL) -> tuple[Window, list[Ticket]]:
-    """Give a window that was refused its next session at `limit` open ones."""
+    """Give a window that was refused its next session at `limit` open ones, and has paid for that."""
     window = _window(rules=rules)
     tickets = _open(window, limit, now)
     window.refused(window.opening(now), now)
+    _pay(window, now)
     return window, tickets
+
+
+def _pay(window: Window, now: float) -> None:
+    """Deliver as many messages as a refused try costs."""
+    for _ in range(USUAL.price):
+        window.answered(now)
 
 
 def _close(window: Window, tickets: list[Ticket], now: float) -> None:
@@ -138,18 +144,9 @@ def test_each_refused_try_doubles_the_wait_and_costs_deliveries() -> None:
         assert 0.8 * expected_s <= wait_s <= 1.2 * expected_s
 
 
-def test_the_first_tries_are_paid_for_in_advance() -> None:
-    """The refusal that ends the growth and the first try after it cost what a lane has as credit; then it owes."""
-    window, _ = _measured(10)
-    _refuse(window, window.next_try_at)
-    assert window.owed == 0
-    _refuse(window, window.next_try_at)
-    assert window.owed == USUAL.price
-
-
 def test_a_try_that_is_not_paid_for_waits_half_an_hour() -> None:
     """With too few deliveries after a refused try, the next one is made after 30 minutes."""
-    window, _ = _measured(10, rules=replace(USUAL, credit=1))
+    window, _ = _measured(10)
     now = window.next_try_at
     _refuse(window, now)
     for _ in range(USUAL.price - 1):
@@ -161,7 +158,7 @@ def test_a_try_that_is_not_paid_for_waits_half_an_hour() -> None:
 
 def test_a_refused_try_that_was_not_the_limit_is_given_back() -> None:
     """When one more is taken than were open at a refused try, what that try cost is given back."""
-    window, _ = _measured(10, rules=replace(USUAL, credit=1))
+    window, _ = _measured(10)
     _refuse(window, window.next_try_at)
     assert window.owed == USUAL.price
     _open(window, 1, now=window.next_try_at)
@@ -177,8 +174,8 @@ def test_tries_that_were_under_way_when_the_first_was_refused_are_one_event() ->
     other = window.opening(now)
     window.refused(one, now + 0.1)
     window.refused(other, now + 4.0)
-    assert (window.wait_s, window.purse.debt) == (10.0, 0)
-    assert window.limit == 9
+    assert (window.wait_s, window.purse.debt) == (10.0, USUAL.price)
+    assert window.limit == 10
 
 
 def test_a_try_does_not_wait_for_replacements() -> None:
@@ -330,7 +327,7 @@ def test_sessions_of_a_limit_that_has_dropped_are_not_kept() -> None:
 
 def test_tries_are_cheaper_where_refusals_were_not_the_limit() -> None:
     """A receiver that refuses what it then takes is asked five times as often."""
-    window, tickets = _measured(10, rules=replace(USUAL, credit=1))
+    window, tickets = _measured(10)
     window.closed(tickets[0], 1.0)
     _refuse(window, 1.0)
     _open(window, 1, now=4.0)
@@ -338,43 +335,9 @@ def test_tries_are_cheaper_where_refusals_were_not_the_limit() -> None:
     assert window.owed == 0.2 * USUAL.price
 
 
-def test_a_place_that_we_left_rests_as_long_as_the_receiver_takes_to_let_go() -> None:
-    """Refused at once and taken 2.5 s later, once and again: then a place that was left rests for 2.5 s."""
-    window, tickets = _measured(10)
-    for number, closed_at in enumerate((100.0, 200.0)):
-        window.closed(tickets[number], closed_at)
-        _refuse(window, closed_at)
-        tickets += _open(window, 1, now=closed_at + 2.5)
-        assert window.rest_s == (0.0 if number == 0 else 2.5)
-    window.closed(tickets[2], 300.0)
-    assert window.obstacle(300.1) == (Obstacle.REST, 302.5)
-    assert window.obstacle(302.5) is None
-
-
-def test_a_refusal_that_lasts_is_no_late_release() -> None:
-    """A place that is taken only after a minute teaches no rest, however often that happens."""
-    window, tickets = _measured(10)
-    for number in range(5):
-        window.closed(tickets[number], 100.0 * number + 100.0)
-        _refuse(window, 100.0 * number + 100.0)
-        tickets += _open(window, 1, now=100.0 * number + 159.0)
-    assert window.rest_s == 0.0
-
-
-def test_a_slot_that_rests_keeps_no_other_slot_from_use() -> None:
-    """Only the slots that were just left rest: one that was left long ago is used at once."""
-    window, tickets = _measured(10)
-    window.places.rest_s = 5.0
-    window.closed(tickets[0], 100.0)
-    window.closed(tickets[1], 200.0)
-    assert window.obstacle(201.0) is None
-    _open(window, 1, now=201.0)
-    assert window.obstacle(201.5) == (Obstacle.REST, 205.0)
-
-
 def test_the_way_back_to_a_plateau_costs_a_fifth() -> None:
     """After the limit was lowered, tries below the old one are made on credit; each refused one lowers the aim."""
-    window, tickets = _measured(10, rules=replace(USUAL, credit=1))
+    window, tickets = _measured(10)
     _close(window, tickets[:5], 50.0)
     _refuse(window, 100.0)
     _refuse(window, 103.0)
@@ -384,6 +347,32 @@ def test_the_way_back_to_a_plateau_costs_a_fifth() -> None:
     assert (window.limit, window.purse.debt, window.owed) == (5, 0.2 * USUAL.price, 0)
     assert window.plateau == 8.5
     assert window.next_try_at < now + 60.0
+
+
+def test_a_refusal_after_sessions_died_lowers_the_limit_at_once_and_the_aim_never() -> None:
+    """The receiver may count what broke for half an hour: it is asked for it again and again, less and less often."""
+    window, tickets = _measured(10)
+    for ticket in tickets[:4]:
+        window.closed(ticket, 100.0, died=True)
+    _refuse(window, 101.0)
+    assert (window.limit, window.plateau) == (6, 10.0)
+    now, waits = 101.0, []
+    for _ in range(4):
+        now = window.next_try_at
+        _refuse(window, now)
+        waits.append(window.wait_s)
+    assert (window.limit, window.plateau, waits) == (6, 10.0, [10, 20, 40, 80])
+    now = 100.0 + USUAL.died_s + 1.0
+    _refuse(window, now)
+    assert window.plateau == 6 + USUAL.fade * 4
+
+
+def test_sessions_that_were_closed_explain_no_refusal() -> None:
+    """Only what ended without a word may be counted still: after a QUIT a refusal is tried once more first."""
+    window, tickets = _measured(10)
+    _close(window, tickets[:4], 100.0)
+    _refuse(window, 101.0)
+    assert window.limit == 10
 
 
 def test_a_plateau_that_is_regained_ends_the_growth() -> None:
@@ -420,18 +409,6 @@ def test_a_cut_while_nothing_was_tried_lowers_the_limit() -> None:
     window.cut(tickets[1], 100.0)
     assert (window.limit, window.plateau, window.surplus()) == (8, 10.0, False)
     assert window.changes[-1].cause is Cause.THROTTLED
-
-
-def test_a_rest_fades_with_clean_opens() -> None:
-    """After some hundreds of sessions that were taken without a refusal no slot rests any more."""
-    window, _ = _measured(10)
-    window.places.rest_s = 2.0
-    for number in range(3000):
-        window.places.left(200.0 + number)
-        ticket = window.opening(200.0 + number)
-        window.prove(ticket, 200.0 + number)
-        window.closed(ticket, 200.0 + number)
-    assert window.rest_s == 0.0
 
 
 def test_a_named_wait_holds_back_new_sessions_and_no_working_one() -> None:
@@ -553,29 +530,28 @@ def test_a_block_stops_everything_and_comes_back_with_one_session() -> None:
 
 def test_a_clean_stop_is_followed_by_the_remembered_limit() -> None:
     """What was measured before a clean stop holds at once, and is not grown beyond without a try."""
-    window = _window(remembered=Remembered(20, 1.0, 0.0, clean=True), now=10.0)
+    window = _window(remembered=Remembered(20, 0.0, clean=True), now=10.0)
     assert window.limit == 20
     assert not window.growing
-    assert window.rest_s == pytest.approx(1.0, rel=0.01)
 
 
 @pytest.mark.parametrize("limit", [1, 2, 10, 99])
 def test_an_unclean_stop_is_followed_by_eighty_percent_at_most(limit: int) -> None:
     """After a crash, when old sessions may still be counted, at most 80 % of the limit hold, and at least one."""
-    window = _window(remembered=Remembered(limit, 0.0, 0.0, clean=False))
+    window = _window(remembered=Remembered(limit, 0.0, clean=False))
     assert window.limit == max(1, int(limit * 0.8))
 
 
 def test_what_is_remembered_fades_over_a_day() -> None:
     """A memory that is half a day old is half way to the start, one of a day is the start."""
-    assert _window(remembered=Remembered(25, 0.0, 0.0, clean=True), now=_DAY_S / 2).limit == 15
-    assert _window(remembered=Remembered(25, 0.0, 0.0, clean=True), now=_DAY_S).limit == 5
-    assert _window(remembered=Remembered(25, 0.0, 0.0, clean=True), now=9 * _DAY_S).growing
+    assert _window(remembered=Remembered(25, 0.0, clean=True), now=_DAY_S / 2).limit == 15
+    assert _window(remembered=Remembered(25, 0.0, clean=True), now=_DAY_S).limit == 5
+    assert _window(remembered=Remembered(25, 0.0, clean=True), now=9 * _DAY_S).growing
 
 
 def test_a_memory_from_the_future_is_taken_as_fresh() -> None:
     """A clock that was set back makes nothing fade."""
-    assert _window(remembered=Remembered(25, 0.0, 1e9, clean=True), now=0.0).limit == 25
+    assert _window(remembered=Remembered(25, 1e9, clean=True), now=0.0).limit == 25
 
 
 def test_an_operator_sets_the_limit_within_the_ceiling() -> None:

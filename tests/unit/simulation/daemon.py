@@ -189,6 +189,11 @@ class _ModelSession(Session):
             self._leave()
             await asyncio.sleep(self._receiver.round_trip_s / 2)
 
+    @property
+    def died(self) -> bool:
+        """Tell whether the connection is gone without a word."""
+        return False
+
     def abort(self) -> None:
         """Be gone."""
         self._leave()

@@ -10,9 +10,7 @@ from tests.unit.simulation import daemon
 from tests.unit.simulation.values import scenario
 
 
-@pytest.mark.parametrize(
-    "name", ["steady2", "steady10", "steady10_mail", "msgs20", "lag2s", "rate5", "rate_win", "trickle"]
-)
+@pytest.mark.parametrize("name", ["steady2", "steady10", "msgs20", "lag2s", "rate5", "rate_win", "trickle"])
 def test_the_daemon_delivers_what_the_simulation_says(name: str) -> None:
     """Message for message, but for those under way at the end, with as many throttles."""
     chosen = load(name, {"duration": "10m"})
@@ -21,7 +19,7 @@ def test_the_daemon_delivers_what_the_simulation_says(name: str) -> None:
     assert seen.throttles == run.throttles
 
 
-@pytest.mark.parametrize("name", ["badnode25", "penalty", "overload"])
+@pytest.mark.parametrize("name", ["steady10_mail", "badnode25", "penalty", "overload"])
 def test_the_daemon_does_about_what_the_simulation_says_where_chance_decides(name: str) -> None:
     """Where a refusal changes all that follows, the figures are near."""
     chosen = load(name, {"duration": "10m"})

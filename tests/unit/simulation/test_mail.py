@@ -61,7 +61,7 @@ def test_mail_to_some_domains_may_be_left_alone() -> None:
     blocked = mail.take()
     assert blocked is not None
     mail.put_first(blocked)
-    taken = [mail.take(lambda domain: domain != 0) for _ in range(5)]
+    taken = [mail.take(lambda domain, _now: domain != 0) for _ in range(5)]
     assert [message.domain for message in taken if message is not None] == [1, 2, 1, 2]
     assert mail.waiting == 2
     assert mail.take() is blocked

@@ -16,7 +16,7 @@ from sender.simulation.peers import Aimd, Peer, Postfix, TunedPostfix
 from sender.simulation.receiver import Visit
 from sender.simulation.run import CONTROLLERS, simulate
 from sender.simulation.scenario import load
-from tests.unit.simulation.values import let_in, receiver, scenario
+from tests.unit.simulation.values import let_in, message, receiver, scenario
 
 _FULL = answers.said(Reason.CONNECTION_LIMIT, Scope.LANE)
 
@@ -49,7 +49,7 @@ def test_tickets_are_counted_by_every_controller(name: str) -> None:
     assert not controller.proven(first, 0.0)
     assert controller.no_session(third, _FULL, 0.0)
     assert controller.throttle(second, _FULL, 0.0, transactions=1, usable=False)
-    controller.ended(first, 0.0)
+    controller.ended(first, 0.0, died=False)
     in_use = controller.window.in_use if isinstance(controller, Ours) else vars(controller)["in_use"]
     assert in_use == 0
 
@@ -138,7 +138,7 @@ def test_aimd_halves_at_most_once_a_second() -> None:
     for _ in range(2):
         peer.no_session(peer.opening(0.0), _FULL, 10.0)
     assert peer.limit == 2
-    peer.unexplained(11.5)
+    peer.unexplained(message(), 11.5)
     assert peer.limit == 1
 
 
@@ -158,7 +158,7 @@ def test_peers_end_sessions_beyond_their_limit_one_for_each() -> None:
         for _ in range(40):
             peer.delivered(0.0, 1.0)
         tickets += _open(peer, more)
-    peer.unexplained(1000.0)
+    peer.unexplained(message(), 1000.0)
     assert 0 < peer.limit < 6
     assert [peer.goes_on(1, 0.0) for _ in tickets].count(False) == 6 - peer.limit
 
@@ -182,7 +182,7 @@ def test_the_oracle_starts_no_message_that_would_be_one_too_many() -> None:
     oracle = Oracle(_place(rate="1/s", burst=1, mail_domains=2, domains=domains))
     assert oracle.held_until(0.0) == 0.0
     assert oracle.allowed is not None
-    assert [oracle.allowed(domain) for domain in (0, 1)] == [True, False]
+    assert [oracle.allowed(domain, 0.0) for domain in (0, 1)] == [True, False]
 
 
 _EXACT = (
