@@ -28,6 +28,7 @@ class Memory:
     at: float
     limit: int | None = None
     clean: bool = True  # every session had said QUIT
+    held_until: float | None = None  # seconds since 1970; the receiver asked us to wait, or blocked us
     per_second: float | None = None
     messages_per_session: int | None = None
     max_recipients: int | None = None
@@ -40,6 +41,7 @@ class Memory:
             at=row["at"],
             limit=row.get("limit"),
             clean=row.get("clean", True),
+            held_until=row.get("held_until"),
             per_second=row.get("per_second"),
             messages_per_session=row.get("messages_per_session"),
             max_recipients=row.get("max_recipients"),
@@ -50,7 +52,8 @@ class Memory:
         """Give it as a window takes it, at an instant of both clocks."""
         if self.limit is None:
             return None
-        return Remembered(self.limit, steady - self.age_s(wall), self.clean)
+        held_until = None if self.held_until is None else steady + self.held_until - wall
+        return Remembered(self.limit, steady - self.age_s(wall), self.clean, held_until)
 
     def pace(self, wall: float) -> float | None:
         """Give the pace, in messages per second, that may be begun with."""
@@ -79,6 +82,7 @@ def problems(place: str, name: str, row: object) -> list[Problem]:
         ("at", "must be seconds since 1970", _is_number(row.get("at")) and row["at"] > 0),
         ("limit", "must be a whole number, 1 or more, or null", _is_count(row.get("limit"))),
         ("clean", "must be true or false", isinstance(row.get("clean", True), bool)),
+        ("held_until", "must be seconds since 1970, or null", _is_number(row.get("held_until") or 0)),
         ("per_second", "must be more than 0, or null", _is_rate(row.get("per_second"))),
         ("messages_per_session", "must be a whole number, 1 or more", _is_count(row.get("messages_per_session"))),
         ("max_recipients", "must be a whole number, 1 or more", _is_count(row.get("max_recipients"))),

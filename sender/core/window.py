@@ -87,6 +87,8 @@ class Window:
         self._set(max(1, min(limit, self.ceiling)), Cause.REMEMBERED, now)
         self.growing = faded >= 1.0 and remembered.clean
         self.probe_at = now + self._jittered(self.wait_s)
+        if remembered.held_until is not None:
+            self.hold_until = self.retry_at = remembered.held_until
 
     # questions
 
@@ -385,7 +387,7 @@ class Window:
 
     def remember(self, now: float, *, clean: bool) -> Remembered:
         """Give what is worth keeping."""
-        return Remembered(self.limit, now, clean)
+        return Remembered(self.limit, now, clean, self.hold_until if now < self.hold_until else None)
 
     def _end(self, ticket: Ticket) -> None:
         self.in_use -= 1

@@ -48,6 +48,7 @@ class Remembered:
     limit: int
     at: float
     clean: bool
+    held_until: float | None = None  # the receiver asked us to wait, or blocks us
 
 
 @dataclass(slots=True, eq=False)

@@ -92,11 +92,13 @@ class Allowance:
 
     def memory(self, *, clean: bool) -> dict[str, Any]:
         """Give what is kept with the spool. `clean`: no receiver counts a session any more."""
-        remembered = self.window.remember(self.around.clock.wall(), clean=clean)
+        clock = self.around.clock
+        remembered = self.window.remember(clock.steady(), clean=clean)
         return {
-            "at": remembered.at,
+            "at": clock.wall(),
             "limit": remembered.limit,
             "clean": remembered.clean,
+            "held_until": None if remembered.held_until is None else clock.wall_at(remembered.held_until),
             "per_second": self.pace.per_second,
             **self.diary.memory(),
         }

@@ -18,6 +18,7 @@ class Standing:
 
     def __init__(self, lane: Lane) -> None:
         self.blocked_by = ""
+        self._held_until: float | None = None  # steady clock; None: until something happens
         self._lane = lane
         self._around = lane.around
         self._counted_at = lane.around.clock.steady()
@@ -32,7 +33,9 @@ class Standing:
 
     @property
     def next_change_at(self) -> float | None:
-        """The instant (steady clock) at which a lane that is held back goes on by itself."""
+        """The instant (steady clock) at which what holds the lane back ends, or else what would hold it back."""
+        if self.blocked_by:
+            return self._held_until
         lane, now = self._lane, self._around.clock.steady()
         window = lane.window
         times = [lane.restraint.lane_until, window.hold_until, window.retry_at, lane.dialing.until]
@@ -50,6 +53,7 @@ class Standing:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._held_until = until
         if until is not None:
             self._timer = asyncio.get_running_loop().call_later(max(0.001, until - now), self._lane.pump)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -238,3 +239,26 @@ async def test_a_message_says_who_goes_before_it_and_when_it_is_given_up(world: 
     assert message["accepted_at"] < recipient["expected_at"] < recipient["expires_at"]
     assert recipient["waiting_for"].endswith("it is returned to its sender.")
     await world.command("delete", "--all")
+
+
+async def test_a_block_outlives_a_restart(world: World) -> None:
+    """Who is refused for its reputation does not knock again because its daemon was started anew."""
+    refusal = "421 4.7.0 your address has a poor reputation and is blocked"
+    receiver = await world.site("capped.test", Behaviour(max_sessions=0, refuse_with=refusal))
+    await world.start()
+    await world.send("ann@capped.test")
+    await world.until("it was refused", lambda: receiver.tally.sessions_refused == 1)
+    ends_at = []
+    for _ in range(2):
+        await world.send("bob@capped.test")
+        await world.until_true("it is blocked", lambda: _is_held(world))
+        ends_at.append((await world.json("lane", _NAME))["next_change_at"])
+        await world.stop()
+        await world.start()
+    first, second = (datetime.fromisoformat(end) for end in ends_at)
+    assert abs(second - first) < timedelta(seconds=1)
+    assert receiver.tally.sessions_refused == 1
+
+
+async def _is_held(world: World) -> bool:
+    return bool((await world.json("lane", _NAME))["blocked_by"] == "hold")

@@ -257,6 +257,8 @@ class World:
 
     async def balance(self) -> None:
         """Assert conservation: every accepted recipient is in exactly one place, by file, report and metrics."""
+        if not hasattr(self, "settings"):
+            return  # nothing was started
         books = self.books()
         assert books.totals.get("accepted", 0) == books.states.total()
         for state in (State.DELIVERED, State.BOUNCED, State.EXPIRED, State.REMOVED):

@@ -121,6 +121,21 @@ async def test_p2_silence_in_the_envelope_is_a_timeout_at_its_stage(
         await receiver.until_idle()
 
 
+@pytest.mark.parametrize(
+    ("ending", "died"),
+    [(Close(), False), (Close(reply="421 bye"), False), (Close(abort=True), True), (Hang(), True)],
+    ids=["closed", "421", "reset", "silence"],
+)
+async def test_a_connection_that_ends_without_a_word_may_be_counted_still(ending: Close | Hang, *, died: bool) -> None:
+    """One that broke or fell silent is told apart from one that the receiver has closed; a QUIT ends it as well."""
+    async with Receiver(Behaviour(scripted={"mail": ["250 ok", ending]})) as receiver:
+        session = await connect(receiver.port, limits(mail_timeout=0.05))
+        await session.transact(letter())
+        assert not session.died
+        await session.transact(letter())
+        assert (session.usable, session.died) == (False, died)
+
+
 async def test_p2_silence_after_the_dot_leaves_the_outcome_unknown() -> None:
     """A receiver that does not answer the content in time may have taken it."""
     async with Receiver(Behaviour(scripted={"end_of_data": [Hang(accept=True)]})) as receiver:
