@@ -62,6 +62,7 @@ class Pace:
         self._next_at = now
         self._pause_s = rules.pause_s
         self._feeling = False
+        self._doubtful = False  # stopped, and nobody said for what
         self._starts: deque[float] = deque(maxlen=_KEPT)  # only until the first throttle
         self._taken = 0  # messages started and not throttled since the last measure
         self._measured_at = now
@@ -98,8 +99,10 @@ class Pace:
     def delivered(self, now: float, seconds: float = 0.0) -> None:
         """A message was taken; that took `seconds`."""
         self._owed = max(0, self._owed - 1)
-        if now - seconds >= self.stopped_until:
-            self._pause_s, self._feeling = self.rules.pause_s, False
+        if self._doubtful:
+            self.stopped_until = min(self.stopped_until, now)
+        if self._doubtful or now - seconds >= self.stopped_until:
+            self._pause_s, self._feeling, self._doubtful = self.rules.pause_s, False, False
         paid = not self._owed or now >= self._throttled_at + self.rules.unpaid_s
         if self.per_second is not None and now >= self._step_at and paid:
             self._grow(now, self.per_second)
@@ -136,7 +139,7 @@ class Pace:
         self._before = self.per_second
         self._measure(now)
         self._throttled_at = now
-        self._feeling = True
+        self._feeling, self._doubtful = True, False
         # Not longer than some messages take, for what a bucket does not hold is lost, and one message at least.
         apart_s = 1 / (self.per_second or 1.0)
         first = self._pause_s == self.rules.pause_s
@@ -148,14 +151,19 @@ class Pace:
         self._step_at = self.stopped_until + self._hold_s(self._wait_s, self.per_second or 1.0)
 
     def pause(self, now: float) -> None:
-        """Start nothing for a while, longer each time while nothing gets through; the rate stays as it is."""
-        self.stopped_until = now + self._pause_s
+        """Start nothing for a while, for it may be that there were too many; the first message that is taken ends it.
+
+        Longer each time while nothing gets through; the rate stays as it is.
+        """
+        if now < self.stopped_until:
+            return
+        self.stopped_until, self._doubtful = now + self._pause_s, True
         self._pause_s = min(self.rules.pause_most_s, self._pause_s * 2)
 
     def forgive(self, now: float) -> None:
         """Go on as before the last throttle: it was not the lane's."""
         self.stopped_until = self._next_at = now
-        self._pause_s, self._feeling = self.rules.pause_s, False
+        self._pause_s, self._feeling, self._doubtful = self.rules.pause_s, False, False
         self.per_second, self._base = self._before, None
         self._measured_at, self._taken, self._rungs = now, 0, [(now, 0)]
 

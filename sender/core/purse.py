@@ -17,13 +17,14 @@ class Purse:
 
     rules: WindowRules
     unpaid_at: float  # a try that is not paid for may be made after this
-    debt: int = 0
+    debt: int  # negative: paid in advance, for the refusal that measures the limit first
     _paid_at_limit: int = 0  # the limit at the last try that was paid for
     _price: int = 0  # and what it cost
 
     def delivered(self) -> None:
         """A message was delivered."""
-        self.debt = max(0, self.debt - 1)
+        if self.debt > 0:
+            self.debt -= 1
 
     def pay(self, now: float, limit: int, share: float) -> None:
         """A try beyond `limit` was refused; it costs a share of the price."""
@@ -34,5 +35,5 @@ class Purse:
     def taken(self, level: int) -> None:
         """A session was taken at `level`: a refusal below it was not the limit, and what it cost comes back."""
         if level > self._paid_at_limit:
-            self.debt = max(0, self.debt - self._price)
+            self.debt = max(min(0, self.debt), self.debt - self._price)
             self._price = 0

@@ -58,7 +58,7 @@ class Window:
         self.retry_at = now
         self.hold_until = now
         self.changes: list[Change] = []  # the lane takes these out
-        self.purse = Purse(rules, unpaid_at=now)
+        self.purse = Purse(rules, unpaid_at=now, debt=-rules.price)
         self.knee = Knee(rules)
         self._noise = Noise(rules)
         self._left: deque[float] = deque(maxlen=_KEPT)  # when sessions ended

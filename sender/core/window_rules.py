@@ -12,7 +12,7 @@ class WindowRules:
     # Beyond the limit
     probe_wait_s: float = 5.0  # from a refusal at the limit to the next try; doubles with each that is refused
     probe_wait_most_s: float = 180.0
-    price: int = 1200  # deliveries that pay for a refused try: less than one throttle in a thousand
+    price: int = 1500  # deliveries that pay for a refused try: less than one throttle in a thousand
     way_back: float = 0.2  # share of the price that a try below the plateau costs
     doubtful: float = 0.2  # share of it where refusals inside the limit were not the limit lately
     unpaid_s: float = 1800.0  # a try that is not paid for may be made after this

@@ -281,3 +281,15 @@ def test_a_throttle_that_was_not_the_lanes_is_forgiven() -> None:
     pace.throttled(60.0)
     pace.forgive(60.5)
     assert (pace.per_second, pace.next_start_at(60.5)) == (20.0, 60.5)
+
+
+def test_a_pause_for_a_doubt_ends_with_the_first_message_that_is_taken() -> None:
+    """It doubles while nothing gets through, once for all refusals of one moment; who is taken clears the lane."""
+    pace = Pace(0.0)
+    for now, until in ((0.0, 1.0), (0.5, 1.0), (1.0, 3.0), (3.0, 7.0)):
+        pace.pause(now)
+        assert pace.next_start_at(now) == until
+    pace.delivered(4.0, 2.0)
+    assert pace.next_start_at(4.0) == 4.0
+    pace.pause(5.0)
+    assert pace.next_start_at(5.0) == 6.0
