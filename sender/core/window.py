@@ -61,7 +61,8 @@ class Window:
         self.purse = Purse(rules, unpaid_at=now, debt=-rules.price)
         self.knee = Knee(rules)
         self._noise = Noise(rules)
-        self._died: deque[float] = deque(maxlen=_KEPT)  # when sessions ended without a word: the receiver may not know
+        self._left: deque[float] = deque(maxlen=_KEPT)  # when sessions ended
+        self._died: deque[float] = deque(maxlen=_KEPT)  # likewise, without a word: the receiver may not know it
         self._top = 0  # the highest level that was proven: below the first limit, which is a guess
         self._raised_at = -_LONG_S
         self._waited_s = rules.probe_wait_s  # the wait before the try that was taken last
@@ -153,16 +154,14 @@ class Window:
 
     def _ghosts(self, now: float) -> int:
         """Count the sessions that died without a word so lately that the receiver may count them still."""
-        while self._died and self._died[0] < now - self.rules.died_s:
-            self._died.popleft()
-        return len(self._died)
+        return _since(self._died, now - self.rules.died_s)
 
     def _refill(self, now: float) -> int:
-        """Sessions that may be unproven inside the limit: a share of what works."""
+        """Sessions that may be unproven inside the limit: a share of what works, and one for each just closed."""
         doubted = self._doubt is not None and now - self._doubted_at < self.rules.calm_s
         if doubted and (not self._eased or self.in_use >= (self._doubt or 0)):
             return 1
-        return max(1, self.proven // self.rules.refill)
+        return max(1, self.proven // self.rules.refill) + _since(self._left, now - self.rules.refill_span_s)
 
     def surplus(self) -> bool:
         """Tell whether a session should be closed after its message: fewer are wanted than are open."""
@@ -311,8 +310,10 @@ class Window:
 
     def closed(self, ticket: Ticket, now: float, *, died: bool = False) -> None:
         """The session ended, for any cause but a refusal. `died`: without a word, and the receiver may not know it."""
-        if ticket.open and died:
-            self._died.append(now)
+        if ticket.open:
+            self._left.append(now)
+            if died:
+                self._died.append(now)
         self._end(ticket)
 
     def answered(self, now: float, seconds: float | None = None) -> None:
@@ -401,3 +402,10 @@ class Window:
 
     def _jittered(self, seconds: float) -> float:
         return seconds * self._rng.uniform(0.8, 1.2)
+
+
+def _since(instants: deque[float], start: float) -> int:
+    """Count what came after `start`; what came before is forgotten."""
+    while instants and instants[0] < start:
+        instants.popleft()
+    return len(instants)

@@ -27,6 +27,7 @@ class WindowRules:
     calm_s: float = 60.0  # after this a refusal inside the limit is the first again
     squeeze_wait_most_s: float = 40.0  # a limit that is lowered again within `calm_s` is probed less soon
     refill: int = 4  # proven sessions for each one that is opened at a time inside the limit
+    refill_span_s: float = 5.0  # a session that was closed so lately may be replaced at once
     # Sessions that work are kept where new ones are refused
     keep_s: float = 30.0  # after a refusal inside the limit that was not the limit; doubles with each
     keep_most_s: float = 600.0

@@ -245,7 +245,7 @@ def test_a_session_that_takes_a_lower_place_does_not_clear_a_refusal_inside() ->
 
 def test_after_a_refusal_inside_sessions_are_felt_for_one_at_a_time() -> None:
     """Until one is taken, one session is opened at a time; then more, but for those beyond what was open before."""
-    window, tickets = _measured(40)
+    window, tickets = _measured(20)
     _close(window, tickets[:10], 50.0)
     _refuse(window, 100.0)
     first = window.opening(103.0)
@@ -255,7 +255,7 @@ def test_after_a_refusal_inside_sessions_are_felt_for_one_at_a_time() -> None:
     for _ in range(3):
         assert window.obstacle(104.0) is None
         window.opening(104.0)
-    assert window.in_use == 30
+    assert window.in_use == 10
     assert window.obstacle(104.0) == (Obstacle.OPENING, None)
 
 
