@@ -51,7 +51,7 @@ ABLATIONS = (
         rule="two at a time beyond the limit", window={"explorers": 10**9}, scenarios=("slow_banner", "restart_clean")
     ),
     Ablation(
-        rule="sessions that end are replaced at once", window={"refill_span_s": 0.0}, scenarios=("lag2s", "hint300")
+        rule="sessions that end are replaced at once", window={"refill_span_s": 0.0}, scenarios=("turnover", "lag2s")
     ),
     Ablation(rule="sessions that died are reckoned with", window={"died_s": 0.0}, scenarios=("ghosts", "glitch600")),
     Ablation(
@@ -76,5 +76,5 @@ ABLATIONS = (
     Ablation(rule="80 % after an unclean stop", window={"unclean": 1.0}, scenarios=("restart_stale",)),
     Ablation(rule="a little less than what was taken per second", pace={"share": 1.0}, scenarios=("rate5", "rate_cap")),
     Ablation(rule="steps of the pace grow", pace={"step_most": 0.05}, scenarios=("rate_rise",)),
-    Ablation(rule="a refused step is paid for by deliveries", pace={"price": 0}, scenarios=("rate5", "rate_cap")),
+    Ablation(rule="a refused step is paid for by deliveries", pace={"price": 0}, scenarios=("rate_rise", "rate_cap")),
 )

@@ -67,7 +67,7 @@ def _pair(found: Figures) -> str:
 
 def _random(pool: ProcessPoolExecutor, count: int) -> None:
     found = list(pool.map(_drawn, range(count)))
-    print(f"{count} receivers drawn at random (`sender simulate random:N`), 25 minutes each:")
+    print(f"{count} receivers drawn at random (`sender simulate random:N`), an hour each:")
     print(f"  {'':<14}{'goodput: median':>17}{'tenth':>9}{'throttles: median':>20}{'ninetieth':>11}")
     for index, name in enumerate(("ours", "postfix")):
         goodput = sorted(each[index].goodput for each in found)

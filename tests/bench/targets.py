@@ -58,6 +58,7 @@ TARGETS: dict[str, Target] = {
     "uncapped": Target(goodput_late=0.98, per_thousand=1.0),
     "slow_banner": Target(goodput_late=0.98, per_thousand=1.0),
     "msgs20": _steady(),
+    "turnover": Target(goodput_late=0.98, per_thousand=1.0),
     "jitter_svc": _steady(),
     "grey30": _steady(),
     "grey30_mis": _steady(),
