@@ -200,6 +200,8 @@ class DeliverySettings(_Table):
     end_of_data_timeout: Duration = 600.0
     rset_timeout: Duration = 20.0
     quit_timeout: Duration = 5.0
+    pipelining: bool = True
+    chunking: bool = True
     max_addresses: Count = 5
     connect_backoff: Duration = 15.0
     connect_backoff_max: Duration = 600.0
@@ -259,6 +261,8 @@ class DestinationSettings(_Table):
     cap: Count | None = None  # sessions that the receiver is known to allow; `window.headroom` of them are used
     messages_per_session: Count | None = None
     max_recipients: Count | None = None
+    pipelining: bool | None = None
+    chunking: bool | None = None
     tls: Tls | None = None
     route: Route | None = None
     source: str | None = None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from sender.smtp.session import Session
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from sender.engine.contact import NoSession
     from sender.engine.delivery import Delivery
     from sender.engine.surroundings import Surroundings
-    from sender.smtp.session import Answer
+    from sender.smtp.session import Answer, Outgoing
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +58,24 @@ class Lead(Protocol):
 
     def left(self, ticket: Ticket | None) -> None:
         """Hear that a session has ended; with a ticket where the window does not know yet."""
+
+
+@dataclass(slots=True)
+class _Turn:
+    """A delivery that a session carries."""
+
+    delivery: Delivery
+    outgoing: Outgoing
+    began_at: float
+
+
+@dataclass(slots=True)
+class _Shift:
+    """A session at work; `following` was begun behind the message that it carries now."""
+
+    session: Session
+    ticket: Ticket
+    following: _Turn | None = None
 
 
 class Crew:
@@ -147,24 +166,44 @@ class Crew:
 
     async def _serve(self, session: Session, ticket: Ticket) -> bool:
         """Carry deliveries until the session is over; tell whether the window has ended its ticket already."""
-        clock, spool = self._around.clock, self._around.spool
+        shift = _Shift(session, ticket)
         while True:
-            delivery = self._lead.next_delivery()
-            if delivery is None:
+            turn = shift.following or self._next_turn()
+            shift.following = None
+            if turn is None:
                 if self.stopping or not await self._work_came():
                     return False
                 continue
-            began_at = clock.steady()
             try:
-                answers = await session.transact(delivery.outgoing(spool))
-            except Exception as error:  # noqa: BLE001 - whatever it is, the message must not stay claimed by nobody
+                answers = await session.transact(turn.outgoing, lambda: self._look_ahead(shift))
+            except Exception as error:  # noqa: BLE001 - whatever it is, no message must stay claimed by nobody
                 session.abort()
-                self._lead.not_tried(delivery, error)
+                for left in (turn, shift.following):
+                    if left is not None:
+                        self._lead.not_tried(left.delivery, error)
                 return False
-            if self._lead.answered(delivery, session, ticket, answers, clock.steady() - began_at):
+            seconds = self._around.clock.steady() - turn.began_at
+            if self._lead.answered(turn.delivery, session, ticket, answers, seconds):
                 return True
-            if self.stopping or not self._lead.goes_on(session):
+            # What was begun behind it is carried on, whatever was answered: of that the receiver may have the whole.
+            if shift.following is None and (self.stopping or not self._lead.goes_on(session)):
                 return False
+
+    def _next_turn(self) -> _Turn | None:
+        delivery = self._lead.next_delivery()
+        if delivery is None:
+            return None
+        return _Turn(delivery, delivery.outgoing(self._around.spool), self._around.clock.steady())
+
+    def _look_ahead(self, shift: _Shift) -> Outgoing | None:
+        """Give a session what it may begin before its message is answered, if it would go on and nobody else is free.
+
+        A session that is not proven may be refused as such: what it carries is enough to be sent again.
+        """
+        if self.stopping or self._idle or not shift.ticket.proven or not self._lead.goes_on(shift.session):
+            return None
+        shift.following = self._next_turn()
+        return shift.following.outgoing if shift.following is not None else None
 
     async def _work_came(self) -> bool:
         """Wait for work; False when it is time to end."""

@@ -67,6 +67,7 @@ class Judgement:
     delivered: int = 0
     proven: bool = False  # the receiver dealt with the message on this session
     ambiguous: bool = False
+    untried: bool = False  # the session failed before the message had its turn
     session_over: bool = False
     last_refusal: tuple[Stage, str] | None = None
 
@@ -87,7 +88,8 @@ def judge(
             judgement.delivered += 1
         elif verdict.scope is Scope.LANE and verdict.reason in {Reason.OVERLOADED, Reason.REPUTATION}:
             judgement.lane_verdict = verdict
-        judgement.ambiguous |= answer.trouble is Trouble.LOST_AFTER_CONTENT
+        judgement.ambiguous |= answer.ambiguous
+        judgement.untried |= answer.trouble is Trouble.UNTRIED
         judgement.session_over |= verdict.scope is Scope.SESSION and verdict.outcome is not Outcome.DELIVERED
         if _goes_again(delivery, verdict, answer, fresh=fresh):
             judgement.again.append(recipient)
@@ -122,6 +124,8 @@ def _verdict(answer: Answer, classifier: Classifier, host: str, now_s: float | N
 
 
 def _goes_again(delivery: Delivery, verdict: Verdict, answer: Answer, *, fresh: bool) -> bool:
+    if answer.trouble is Trouble.UNTRIED:
+        return True
     if verdict.throttles:
         # A receiver that takes not even one recipient has no limit that a smaller envelope would meet.
         return not (verdict.reason is Reason.RECIPIENT_LIMIT and len(delivery.recipients) == 1)
@@ -131,7 +135,7 @@ def _goes_again(delivery: Delivery, verdict: Verdict, answer: Answer, *, fresh: 
 
 def in_order(judgement: Judgement, delivery: Delivery, most: int) -> list[Delivery]:
     """Make deliveries of those who go again, in their order."""
-    reconnected = delivery.reconnected or not judgement.throttles
+    reconnected = delivery.reconnected or not (judgement.throttles or judgement.untried)
     return [
         Delivery(delivery.message, judgement.again[start : start + most], reconnected=reconnected)
         for start in range(0, len(judgement.again), most)

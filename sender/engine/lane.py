@@ -25,6 +25,7 @@ from sender.engine.settling import Way
 from sender.engine.stock import Stock
 from sender.observe.metrics import LaneMetrics
 from sender.providers import provider_of_all
+from sender.smtp.habits import Habits
 
 if TYPE_CHECKING:
     from sender.core.window import Ticket
@@ -86,10 +87,12 @@ class Lane:
             now, first_s=settings.delivery.connect_backoff, most_s=settings.delivery.connect_backoff_max
         )
         self._timer: asyncio.TimerHandle | None = None
+        self.habits = Habits(self.name, limits.forbidden, (memory or {}).get("mishandled", {}), around.clock.wall())
         self._caller = Caller(
             source_address=settings.sources[source].address,
             helo=settings.sources[source].helo or settings.hostname,
             tls=tls,
+            habits=self.habits,
         )
         self._note_changes()
 
@@ -132,6 +135,7 @@ class Lane:
             "clean": remembered.clean,
             "per_second": self.pace.per_second,
             "messages_per_session": self.messages_per_session,
+            "mishandled": self.habits.remember(self.around.clock.wall()),
             "history": self.diary.entries(),
         }
 
@@ -177,6 +181,7 @@ class Lane:
         limits = configured(self.around.settings, self.site, self.provider)
         self.window.ceiling = limits.ceiling
         self.messages_per_session, self.max_recipients = limits.messages_per_session, limits.max_recipients
+        self.habits.forbid(limits.forbidden)
         delivery = self.around.settings.delivery
         self.dialing.first_s, self.dialing.most_s = delivery.connect_backoff, delivery.connect_backoff_max
         self.pump()
@@ -388,6 +393,7 @@ class Lane:
 
     def _note_changes(self) -> None:
         """Write changes of the window into the diary, the events and the metrics."""
+        self.changed |= self.habits.news
         for change in self.window.changes:
             entry = self.diary.note(change, self.around.clock)
             self.changed = True
