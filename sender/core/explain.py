@@ -42,6 +42,12 @@ _BLOCKS = {
     "suspended": "an operator has suspended it",
     "spool": "outcomes cannot be recorded, so nothing is sent",
 }
+_WAYS = {
+    "pipelining": "PIPELINING: it gets each command when the one before is answered",
+    "overlapping": "an envelope that comes with the content before it: it gets that when the content is answered",
+    "chunking": "CHUNKING: it gets content by DATA",
+    "doubling": "two contents at once: it gets one after the other",
+}
 _TOLD = 5
 
 
@@ -67,6 +73,7 @@ def explain_lane(lane: Mapping[str, Any], now: float) -> list[str]:
         times = "" if last["times"] == 1 else f" {last['times']} times, the last time"
         sentences.append(f"The limit of {last['to']} was confirmed{times} {_ago(now - last['at'])}: {_cause(last)}.")
     sentences.append(_state(lane, now))
+    sentences += [f"The receiver mishandles {_WAYS[way]}." for way in lane.get("mishandled", ()) if way in _WAYS]
     if lane.get("connect_failure"):
         sentences.append(f"The last attempt to connect ended so: {lane['connect_failure']}.")
     return sentences

@@ -74,6 +74,11 @@ class Habits:
         self._forbidden = frozenset(ways)
         self._settle()
 
+    @property
+    def mishandled(self) -> list[str]:
+        """Name the ways that are not gone, because a receiver mishandles them."""
+        return sorted(self._mishandled)
+
     def remember(self, now: float) -> dict[str, float]:
         """Give what is worth keeping. `now` is of the wall clock."""
         since = {way: now if at is None else at for way, at in self._mishandled.items()}

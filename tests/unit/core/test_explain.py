@@ -8,6 +8,7 @@ import pytest
 
 from sender.core.explain import explain_lane, explain_recipient
 from sender.core.window import Cause, Obstacle
+from sender.smtp.habits import Way
 
 _NOW = 1000.0
 
@@ -48,6 +49,15 @@ def test_a_lane_is_introduced_by_its_figures() -> None:
 def test_a_lane_without_changes_says_that_nothing_was_refused() -> None:
     """A window at its starting value is explained by that."""
     assert "It is at its starting value: nothing was refused yet." in explain_lane(_lane(), _NOW)
+
+
+@pytest.mark.parametrize("way", Way)
+def test_what_a_receiver_mishandles_is_told_with_what_it_gets_instead(way: Way) -> None:
+    """A lane that saves no round trips on some way says so, for every way there is."""
+    told = [sentence for sentence in explain_lane(_lane(mishandled=[way.value]), _NOW) if "mishandles" in sentence]
+    assert len(told) == 1
+    assert "it gets" in told[0]
+    assert not any("mishandles" in sentence for sentence in explain_lane(_lane(), _NOW))
 
 
 def test_the_last_change_is_told_with_the_reply_that_taught_it() -> None:
