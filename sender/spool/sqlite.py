@@ -201,8 +201,9 @@ class SqliteSpool:
             self._last_seen = max(self._last_seen, self._reported or 0)
             return
         rows = connection.execute(
-            "SELECT q.id, q.domain, q.stream, q.priority, min(r.due_at), count(*), max(r.id)"
-            " FROM recipients r JOIN queues q ON q.id = r.queue_id WHERE r.id > ? AND r.state = 0 GROUP BY q.id",
+            # A claim in the same commit may have taken some of them: they count, and are due no more.
+            "SELECT q.id, q.domain, q.stream, q.priority, min(iif(r.state = 0, r.due_at, 9e999)), count(*), max(r.id)"
+            " FROM recipients r JOIN queues q ON q.id = r.queue_id WHERE r.id > ? AND r.state < 2 GROUP BY q.id",
             (self._last_seen,),
         ).fetchall()
         if rows:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import stat
+import threading
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
@@ -14,10 +15,10 @@ import pytest
 from sender.core.errors import SpoolBusyError, SpoolError
 from sender.core.identity import id_text
 from sender.spool import schema
-from sender.spool.contract import QueueRow
+from sender.spool.contract import Priority, QueueRow
 from sender.spool.sqlite import Role, open_spool
 
-from .place import NOW, SqlitePlace, addresses, claim, mail, settlements
+from .place import NOW, SITE, SqlitePlace, addresses, claim, mail, settlements
 
 PATIENCE_S = 10.0
 
@@ -198,6 +199,26 @@ async def test_mail_is_noticed_without_the_pipe(place: SqlitePlace) -> None:
     await intake.accept(mail("one@b.test"))
     async with asyncio.timeout(PATIENCE_S):
         assert [row.domain for row in await heard.get()] == ["b.test"]
+
+
+async def test_arrivals_count_though_they_are_claimed_in_the_same_commit(place: SqlitePlace) -> None:
+    """A queue has as many recipients as came, whether a claim that shares their commit took them or not."""
+    spool = await place.open()
+    await spool.accept(mail("one@b.test"))
+    (queue,) = await spool.queues()
+    heard: asyncio.Queue[list[QueueRow]] = asyncio.Queue()
+    spool.on_arrivals = heard.put_nowait
+    gate = threading.Event()
+    busy = spool._writer.submit("wait", lambda _: gate.wait(PATIENCE_S))
+    accepting = asyncio.gather(spool.accept(mail("two@b.test")), spool.accept(mail("three@b.test", due_at=NOW + 9)))
+    claiming = asyncio.ensure_future(spool.claim([queue.id], site=SITE, now=NOW, limit=10, byte_limit=10**9))
+    await asyncio.sleep(0)
+    gate.set()
+    await asyncio.gather(busy, accepting)
+    assert addresses((await claiming).messages) == ["one@b.test", "two@b.test"]
+    async with asyncio.timeout(PATIENCE_S):
+        (row,) = await heard.get()
+    assert row == QueueRow(queue.id, "b.test", "default", Priority.NORMAL, NOW + 9, 2)
 
 
 async def test_a_crash_is_counted_while_it_was_claimed(place: SqlitePlace) -> None:
