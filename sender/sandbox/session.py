@@ -82,6 +82,8 @@ class Session(asyncio.Protocol):
             self._rest = data
             return
         dialogue, at, end = self._dialogue, 0, len(data)
+        if self._out.backlog and dialogue.between_messages:
+            self._office.tally.ahead += 1
         while at < end:
             step = dialogue.next
             if step is _COMMAND:
