@@ -147,7 +147,7 @@ def test_a_message_that_had_not_its_turn_pays_nothing_as_often_as_that_happens(
     judgement = _judged(answers, transactions=transactions, reconnected=reconnected)
     assert (len(judgement.again), judgement.settled, judgement.throttles) == (2, [], {})
     assert judgement.session_over
-    assert not (judgement.ambiguous or judgement.proven)
+    assert (judgement.ambiguous, judgement.proven) == (False, False)
     delivery = _delivery(2, reconnected=reconnected)
     assert [again.reconnected for again in in_order(judgement, delivery, 100)] == [reconnected]
 
