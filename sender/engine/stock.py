@@ -36,6 +36,7 @@ class Stock:
         self._around = around
         self._ready: tuple[deque[Delivery], deque[Delivery]] = (deque(), deque())  # urgent, others
         self._depth = _DEPTH
+        self._ran_out = False  # a session found nothing since the last claim began, the time that it took included
         self._claimed_at = around.clock.steady()
 
     @property
@@ -53,6 +54,7 @@ class Stock:
         for ready in self._ready:
             if ready:
                 return ready.popleft()
+        self._ran_out = True
         return None
 
     def take_all(self) -> list[Delivery]:
@@ -73,11 +75,12 @@ class Stock:
     def begin_claim(self, now: float, *, sessions: int) -> list[Queue]:
         """Choose from which queues to claim, and how much: twice as much whenever the last was used up quickly."""
         since_s = now - self._claimed_at
-        if self.waiting == 0 and since_s < _SLACK_S:
+        if (self.waiting == 0 or self._ran_out) and since_s < _SLACK_S:
             self._depth = min(self._depth * 2, _DEPTH_MAX)
         elif since_s > _SLACK_S:
             self._depth = max(self._depth // 2, _DEPTH, 2 * sessions)
         self._claimed_at = now
+        self._ran_out = False
         self.claiming = True
         return self.turns.take(_QUEUES_AT_ONCE)
 
