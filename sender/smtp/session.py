@@ -25,8 +25,11 @@ if TYPE_CHECKING:
     from sender.core.reply import Reply
     from sender.settings import DeliverySettings
 
-__all__ = ["PIECE", "Answer", "Outgoing", "Session"]
+__all__ = ["FAILED_CHUNKS_MAX", "PIECE", "Answer", "Outgoing", "Session"]
 
+# Behind a BDAT that is not answered goes RSET, in case that it fails, and then one more is wasted: receivers count them
+# (Exim: 10 in a session). And where many are refused, content ahead of the answer to RCPT is sent for nothing.
+FAILED_CHUNKS_MAX = 8
 PIECE = 64 * 1024  # bytes of content that share one timer; what is longer is not sent by BDAT
 
 
@@ -52,7 +55,7 @@ class Session:
         self.address = address
         self.tls = tls  # version of TLS; empty: clear text
         self.transactions = 0  # the current one included
-        self.closed_by: Reply | None = None  # the 421 that ended it
+        self.closed_by: Reply | None = None  # the 421, or the refused RSET, that ended it
         self._wire = wire
         self._timeouts = timeouts
         self._stage_timeouts = {
@@ -68,6 +71,7 @@ class Session:
         self._dirty = False  # an envelope was begun and not ended: RSET goes first
         self._busy = False
         self._ahead: Transaction | None = None  # begun behind the current one; the next
+        self._failed_chunks = 0
         self._blamed = False  # a way was doubted for the end of this session
 
     @property
@@ -110,6 +114,7 @@ class Session:
                 self._habits.failed(transaction.evidence.way, transaction.evidence.why)
             self.closed_by = self.closed_by or transaction.closed_by
             self._dirty = transaction.open
+            self._failed_chunks += transaction.chunked and transaction.open
         return [
             answer or Answer(Stage.MAIL, trouble=Trouble.LOST, detail="no answer") for answer in transaction.answers
         ]
@@ -148,6 +153,7 @@ class Session:
                 self._offer.chunking
                 and message.more is None
                 and len(message.first) < PIECE
+                and self._failed_chunks < FAILED_CHUNKS_MAX
                 and self._habits.may(Way.CHUNKING if behind is None else Way.DOUBLING, self)
             )
             alone = behind is None
@@ -216,7 +222,7 @@ class Session:
             reply = wire.received()
             if reply is None:
                 timeout_s = self._stage_timeouts[transaction.stage]
-                if self.closed_by is not None:  # by what was before: nothing more is to be expected
+                if self.closed_by is not None or transaction.closed_by is not None:  # it need not say any more
                     timeout_s = min(timeout_s, self._timeouts.quit_timeout)
                 reply = await wire.reply(timeout_s)
             if transaction.chunked:

@@ -206,35 +206,47 @@ class Transaction:
             self.closed_by = reply
             self.awaited.clear()
             self._decide(stage, reply)
-        elif stage is Stage.MAIL:
-            self._mail_taken = self.open = reply.positive
-            if not reply.positive:
-                self._decide(stage, reply)
         elif stage is Stage.RCPT:
-            self._rcpts_taken += reply.positive
-            self.open |= reply.positive
-            if not reply.positive and index in self.undecided:
-                self.answers[index] = Answer(stage, reply)
-                self.undecided.remove(index)
-        elif stage is Stage.DATA:
-            self.go = _intermediate(reply)
-            if not self.go:
-                self._decide(stage, _never_positive(reply))
-        elif stage is Stage.END_OF_DATA:
-            # RFC 3030 section 2: what a failed BDAT leaves behind is not known.
-            self.open = self.chunked and not reply.positive
-            self._decide(stage, reply)
+            self._rcpt_answered(index, reply)
+        else:
+            self._answered(stage, reply)
         # Where the content went with the envelope, it may have been taken all the same.
         told = not self.awaited and not (stage is Stage.END_OF_DATA and reply.positive)
         if self.evidence is not None and (told or not self.chunked):
             raise OutOfStepError(self.evidence.why)
 
+    def _rcpt_answered(self, index: int, reply: Reply) -> None:
+        if reply.positive:
+            self._rcpts_taken += 1
+            self.open = True
+        elif index in self.undecided:
+            self.answers[index] = Answer(Stage.RCPT, reply)
+            self.undecided.remove(index)
+
+    def _answered(self, stage: Stage, reply: Reply) -> None:
+        if stage is Stage.RSET:
+            self.closed_by = None if reply.positive else reply
+        elif stage is Stage.MAIL:
+            self._mail_taken = self.open = reply.positive
+            if not reply.positive:
+                self._decide(stage, reply)
+        elif stage is Stage.DATA:
+            self.go = _intermediate(reply)
+            if not self.go:
+                self._decide(stage, _never_positive(reply))
+        else:
+            # RFC 3030 section 2: what a failed BDAT leaves behind is not known.
+            self.open = self.chunked and not reply.positive
+            self._decide(stage, reply)
+
     def fail(self, trouble: Trouble, detail: str, *, closing: bool = False) -> None:
-        """Answer for those who have no answer: the session is over; `closing` by a 421 to an earlier message."""
+        """Answer for those who have no answer: the session is over; `closing` by a reply to an earlier message."""
         unknown = self.sent and bool(self.awaited)
         detail = f"{detail} {self.stage.doing}"
         whom = self.undecided
-        if (self.behind and closing) or (not unknown and (self.behind or self.evidence is not None)):
+        # A receiver that has said that it closes, and does, has dealt with nothing more.
+        over = trouble is not Trouble.PROTOCOL and (self.closed_by is not None or (self.behind and closing))
+        if over or (not unknown and (self.behind or self.evidence is not None)):
             trouble, whom, unknown = Trouble.UNTRIED, self._recipients, False
         elif unknown and trouble in {Trouble.LOST, Trouble.TIMEOUT}:
             trouble = Trouble.LOST_AFTER_CONTENT
@@ -244,7 +256,9 @@ class Transaction:
 
     def _examine(self, stage: Stage, reply: Reply) -> None:
         """Look for what no receiver answers that is in step, and for what only one answers that mishandles our way."""
-        if stage is Stage.RSET and not reply.positive and reply.code != _CLOSING:
+        if self.closed_by is not None:
+            raise OutOfStepError(f"went on though it had refused RSET: {self.closed_by}")
+        if stage is Stage.RSET and not (reply.positive or reply.code == _CLOSING or self.chunked):
             raise OutOfStepError(f"RSET was answered {reply}")
         if stage is Stage.DATA and _intermediate(reply) and self._rcpts_taken and not self._mail_taken:
             raise OutOfStepError("asked for the content of a message whose sender was refused")

@@ -11,7 +11,7 @@ from sender.core.outcome import Trouble
 from sender.core.stage import Stage
 from sender.sandbox import Behaviour, Receiver
 from sender.smtp.habits import Habits, Way
-from sender.smtp.session import PIECE
+from sender.smtp.session import FAILED_CHUNKS_MAX, PIECE
 from tests.dialogs.peer import (
     OFFER_CHUNKING,
     Chunk,
@@ -247,13 +247,39 @@ async def test_p20_a_failed_bdat_is_cleared_before_the_next_envelope() -> None:
         session.abort()
 
 
-async def test_p23_a_refused_reset_between_two_messages_decides_nothing() -> None:
-    """A receiver that refuses RSET is out of step; the content that it has may have been taken."""
+async def test_p23_who_goes_on_after_a_refused_reset_decides_nothing() -> None:
+    """A receiver that refuses RSET and answers what follows is out of step; the content may have been taken."""
     async with Peer(pair(Send(OK * 3 + b"500 what\r\n" + OK * 3))) as peer:
         session = await connect(peer.port, habits=coping())
         first, (second,) = await converse(session, ONE, TWO)
         assert delivered(first)
-        assert (second.stage, second.trouble, second.ambiguous) == (Stage.RSET, Trouble.PROTOCOL, True)
+        assert (second.stage, second.trouble, second.ambiguous) == (Stage.MAIL, Trouble.PROTOCOL, True)
+
+
+@pytest.mark.parametrize("alone", [False, True])
+async def test_p23_who_refuses_a_reset_and_closes_has_taken_nothing_more(*, alone: bool) -> None:
+    """A receiver that has had enough of RSET says so and closes: what was sent behind it is untried."""
+    enough = b"554 Too many nonmail commands\r\n"
+    steps = [Send(b"250 ok\r\n550 no\r\n503 nobody\r\n"), *(BEHIND if alone else [])]
+    script = [*greeting(OFFER_CHUNKING), *GROUP, *steps] if alone else pair(*steps)
+    async with Peer([*script, Send(enough), Close()]) as peer:
+        session = await connect(peer.port, habits=coping())
+        first = await session.transact(ONE, lambda: None if alone else TWO)
+        assert shown(first) == [(Stage.RCPT, 550)]
+        (second,) = await session.transact(TWO)
+        assert (second.stage, second.trouble, second.ambiguous) == (Stage.MAIL, Trouble.UNTRIED, False)
+        assert not session.usable
+
+
+async def test_who_refuses_many_messages_gets_content_when_it_asks_for_it() -> None:
+    """Where contents of a session fail again and again, the next ones wait for their 354."""
+    async with Receiver(Behaviour(unknown_prefixes=("no",)), keep_arrivals=True) as receiver:
+        session = await connect(receiver.port, habits=coping())
+        answers = await converse(session, *(letter("no@b.test") for _ in range(20)), ONE, TWO)
+        assert [shown(each) for each in answers[:20]] == [[(Stage.RCPT, 550)]] * 20
+        assert all(map(delivered, answers[20:]))
+        assert FAILED_CHUNKS_MAX <= session._failed_chunks <= FAILED_CHUNKS_MAX + 1
+        session.abort()
 
 
 async def test_replies_that_are_one_too_many_are_no_verdict_for_either() -> None:

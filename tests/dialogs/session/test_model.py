@@ -144,6 +144,7 @@ def test_p19_p20_a_receiver_in_step_is_believed_in_each_word(
     """
     run = carried(extensions, sizes, acts, cuts)
     assert run.most_unanswered <= (2 if extensions == "chunking" else 1)
+    assert run.truth.mixed == []
     assert run.habits.remember(0.0).keys() <= {"overlapping", "doubling", "chunking"}
     for name, answers in final(run, sizes).items():
         for index, answer in enumerate(answers):
@@ -186,4 +187,5 @@ def test_p19_refusals_end_no_session(extensions: str, sizes: list[int], acts: di
     run = carried(extensions, sizes, acts, cuts)
     assert run.sessions == 1
     assert run.habits.remember(0.0) == {}
+    assert run.truth.mixed == []
     assert all(answer.reply is not None for _, answers, _ in run.attempts for answer in answers)
