@@ -171,7 +171,9 @@ class Session:
 
     def _begin_ahead(self, current: Transaction, following: Callable[[], Outgoing | None]) -> Transaction | None:
         """Make the transaction that is to be begun behind the current one; the caller writes it."""
-        if self._over or not (self._offer.pipelining and self._habits.may(Way.OVERLAPPING, self)):
+        if self._over or self.closed_by is not None:
+            return None
+        if not (self._offer.pipelining and self._habits.may(Way.OVERLAPPING, self)):
             return None
         message = following()
         if message is None:

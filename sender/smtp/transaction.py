@@ -285,7 +285,7 @@ class Transaction:
         # A receiver that has not seen the message before end takes MAIL for one that is nested.
         in_order = {
             Stage.MAIL: self.behind,
-            Stage.RCPT: self._mail_taken,
+            Stage.RCPT: self.behind and self._mail_taken,
             Stage.DATA: self._mail_taken and self._rcpts_taken > 0,
         }
         refused = reply.code in _NOT_NOW and in_order.get(stage, False)

@@ -168,6 +168,8 @@ class Wire(SMTPProtocol):
         deadline = self._loop.time() + timeout_s
         while (self._stuck or self._write_failed) and len(self._received) < replies:
             if self._error is not None:
+                if self._received:
+                    return  # what it has said before counts
                 raise self._error
             await self._wait(deadline, timeout_s)
 

@@ -92,6 +92,8 @@ class _Direction(asyncio.Protocol):
         self._under_way: deque[tuple[float, bytes]] = deque()  # empty bytes: the end
         self._bytes = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._heard_end = False  # the visitor, or the target, sends no more
+        self._told_end = False
         self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -109,7 +111,9 @@ class _Direction(asyncio.Protocol):
             self.transport.pause_reading()
 
     def eof_received(self) -> bool:
+        self._heard_end = True
         self._put(b"")
+        self._close_if_done()
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -127,6 +131,18 @@ class _Direction(asyncio.Protocol):
     def resume_writing(self) -> None:
         if self.opposite.transport is not None:
             self.opposite.transport.resume_reading()
+
+    def end(self) -> None:
+        """Tell this end that no more comes."""
+        if self.transport is not None and not self._told_end:
+            self._told_end = True
+            with suppress(OSError):
+                self.transport.write_eof()
+            self._close_if_done()
+
+    def _close_if_done(self) -> None:
+        if self._heard_end and self._told_end and self.transport is not None:
+            self.transport.close()
 
     def abort(self) -> None:
         """End this end at once."""
@@ -148,8 +164,7 @@ class _Direction(asyncio.Protocol):
                 self._bytes -= len(data)
                 to.write(data)
             else:
-                with suppress(OSError):
-                    to.write_eof()
+                self.opposite.end()
         if self._under_way and self._timer is None and to is not None:
             self._timer = self._loop.call_at(self._under_way[0][0], self.hand_on)
         if self._bytes <= _HIGH_WATER and self.transport is not None:

@@ -230,7 +230,7 @@ class Receiver:
         self.out += f"{code} {tag}\r\n".encode()
 
 
-class Way(asyncio.Transport):
+class Road(asyncio.Transport):
     """The connection to a receiver: both directions are cut into pieces, each of which takes a turn of the loop.
 
     What is written stays here until its turn has come; an abort throws that away.

@@ -181,6 +181,18 @@ async def test_the_first_messages_find_out_what_the_receiver_copes_with() -> Non
         await peer.ended()
 
 
+async def test_p6_a_refusal_stands_though_the_content_could_not_leave() -> None:
+    """Who refuses the sender and closes, while the content is still on its way, has refused."""
+    steps: list[Step] = [Expect(b"MAIL"), Send(b"421 4.7.0 go away\r\n"), Close()]
+    async with Peer([*greeting(OFFER_CHUNKING), *steps], receive_buffer=2048) as peer:
+        session = await connect(peer.port)
+        transport = session._wire.transport
+        assert isinstance(transport, asyncio.WriteTransport)
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2048)
+        assert shown(await session.transact(letter(content=b"x" * 60_000))) == [(Stage.MAIL, 421)]
+        assert not session.usable
+
+
 async def test_two_messages_are_under_way_and_not_three() -> None:
     """The third message is begun when the first is answered."""
     both_read: list[Step] = [Send(OK * 3), *BEHIND, Send(OK * 4 + OK * 4)]

@@ -17,7 +17,7 @@ from sender.smtp.habits import Habits
 from sender.smtp.session import Answer, Outgoing, Session
 from sender.smtp.wire import Wire
 
-from .model import IN_STEP, REFUSALS, Act, Loop, Receiver, Truth, Way
+from .model import IN_STEP, REFUSALS, Act, Loop, Receiver, Road, Truth
 from .sending import letter, limits
 
 SESSIONS_MAX = 60  # a plan that is not done after so many goes on for ever
@@ -50,7 +50,7 @@ class Run:
     async def _session(self, waiting: deque[Outgoing], plan: Iterator[Act], cuts: Iterator[int]) -> None:
         loop = asyncio.get_running_loop()
         wire = Wire(loop)
-        way = Way(loop, wire, Receiver(plan, self.truth), cuts)
+        road = Road(loop, wire, Receiver(plan, self.truth), cuts)
         await wire.reply(1.0)
         session = Session(
             wire,
@@ -79,8 +79,8 @@ class Run:
             behind = bool(taken)
         waiting.extendleft(reversed(again))
         await session.quit()
-        assert way.is_closing()
-        self.most_unanswered = max(self.most_unanswered, way.most_unanswered)
+        assert road.is_closing()
+        self.most_unanswered = max(self.most_unanswered, road.most_unanswered)
 
 
 def letters(sizes: list[int]) -> list[Outgoing]:
