@@ -227,8 +227,8 @@ class Session:
                 if self.closed_by is not None or transaction.closed_by is not None:  # it need not say any more
                     timeout_s = min(timeout_s, self._timeouts.quit_timeout)
                 reply = await wire.reply(timeout_s)
-            if transaction.chunked:
-                wire.check_step()
+            if transaction.in_company:
+                wire.check_count()
             transaction.take(reply)
 
     async def _content(self, transaction: Transaction, following: Callable[[], Outgoing | None]) -> None:
@@ -302,7 +302,7 @@ class Session:
         behind = self._ahead or (transaction if transaction.behind else None)
         if transaction.evidence is not None or self._blamed:
             pass
-        elif behind is not None and behind.way is not None:
+        elif behind is not None and behind.way is not None and behind.written:
             self._blame(behind.way, trouble, detail)
         elif transaction.chunked:
             self._blame(Way.CHUNKING, trouble, detail)

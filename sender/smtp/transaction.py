@@ -171,6 +171,12 @@ class Transaction:
         """How it goes; None: step by step."""
         return self._way
 
+    @property
+    def in_company(self) -> bool:
+        """Tell whether other replies are awaited at the same time as this one: it could be taken for one of them."""
+        alone = self.stage is Stage.END_OF_DATA and not self.chunked and self.followed is None
+        return self._way is not None and not alone
+
     def group(self) -> bytes:
         """Give everything up to the first thing that must be waited for."""
         return b"".join(self._steps)

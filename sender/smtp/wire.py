@@ -50,6 +50,7 @@ class Wire(SMTPProtocol):
         self._outstanding = 1  # the banner
         self._waiting: asyncio.Future[None] | None = None
         self._error: WireError | None = None
+        self._too_many = False  # replies have come
         self._timer: asyncio.TimerHandle | None = None
         self._deadline = 0.0
         self._limit_s = 0.0
@@ -81,6 +82,7 @@ class Wire(SMTPProtocol):
                     self._received.append(reply)
                     self._fail(Trouble.LOST, f"closed by the receiver: {reply}")
                 else:
+                    self._too_many = True
                     self._fail(Trouble.PROTOCOL, f"a reply to nothing: {reply}")
                 return
             self._outstanding -= 1
@@ -126,10 +128,10 @@ class Wire(SMTPProtocol):
         """Tell whether a command may be sent: nothing is owed, nothing is left over, the peer is there."""
         return self._error is None and not self._outstanding and not self._received and not self._parser.pending
 
-    def check_step(self) -> None:
-        """Raise WireError where more has come than was asked for: then replies cannot be told from each other."""
-        if self._error is not None and self._error.trouble is Trouble.PROTOCOL:
-            raise self._error
+    def check_count(self) -> None:
+        """Raise WireError where more replies have come than were asked for: none can be told from its neighbour."""
+        if self._too_many:
+            raise self._broken()
 
     def has_said(self, replies: int) -> bool:
         """Tell whether so many replies have come that were not read yet."""

@@ -207,7 +207,6 @@ MISHANDLED = {
     "refuses DATA for its place": b"250 one\r\n250 ok\r\n250 ok\r\n503 bad sequence\r\n",
     "takes DATA for nothing": b"250 one\r\n250 ok\r\n250 ok\r\n250 ok\r\n",
     "goes on at MAIL": b"250 one\r\n354 go\r\n250 ok\r\n250 ok\r\n",
-    "says too much": b"250 one\r\n250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n",
     "says no reply": b"250 one\r\nwhat\r\n",
     "answers in two codes": b"250 one\r\n250-ok\r\n550 no\r\n",
 }
@@ -229,6 +228,37 @@ async def test_p19_a_receiver_that_mishandles_it_is_remembered(reply: str) -> No
         assert all(map(delivered, await converse(session, TWO, THREE)))
         session.abort()
         await peer.ended()
+
+
+@pytest.mark.parametrize("place", range(5))
+async def test_p16_with_one_reply_too_many_none_is_a_verdict(place: int) -> None:
+    """A stray reply among those of a group: a 550 in it bounces nobody, and a 250 that may be stray is no success."""
+    replies = [b"550 5.7.1 one\r\n", b"250 ok\r\n", b"250 ok\r\n", b"354 go\r\n"]
+    replies.insert(place, b"250 stray\r\n")
+    habits = Habits()
+    async with Peer(both(Send(b"".join(replies)))) as peer:
+        session = await connect(peer.port, habits=habits)
+        (first,), (second,) = await converse(session, ONE, TWO)
+        assert (first.trouble, first.ambiguous, first.delivered) == (Trouble.PROTOCOL, True, False)
+        assert (second.trouble, second.ambiguous) == (Trouble.UNTRIED, False)
+        assert habits.mishandled == ["overlapping"]
+        await peer.ended()
+        assert peer.visit.rest == b""
+
+
+@pytest.mark.parametrize("place", range(5))
+async def test_p16_a_stray_reply_in_an_envelope_refuses_nobody(place: int) -> None:
+    """One reply too many in a group of commands: nobody gets the refusal of another, and no content is sent."""
+    replies = [b"250 ok\r\n", b"550 first\r\n", b"250 ok\r\n", b"354 go\r\n"]
+    replies.insert(place, b"250 stray\r\n")
+    steps: list[Step] = [Expect(b"MAIL"), Expect(b"RCPT"), Expect(b"RCPT"), Expect(b"DATA"), Send(b"".join(replies))]
+    async with Peer([*greeting(OFFER_PIPELINING), *steps]) as peer:
+        session = await connect(peer.port)
+        answers = await session.transact(letter("first@b.test", "second@b.test"))
+        assert [answer.trouble for answer in answers] == [Trouble.PROTOCOL] * 2
+        assert not any(answer.ambiguous for answer in answers)
+        await peer.ended()
+        assert peer.visit.rest == b""
 
 
 async def test_a_content_that_is_refused_for_what_came_behind_it_pays_nothing() -> None:
