@@ -164,6 +164,8 @@ class DeliverySettings(Table):
     end_of_data_timeout: Duration = 600.0
     rset_timeout: Duration = 20.0
     quit_timeout: Duration = 5.0
+    pipelining: bool = True
+    chunking: bool = True
     max_addresses: Count = 5
     connect_backoff: Duration = 15.0
     connect_backoff_max: Duration = 600.0
@@ -227,6 +229,8 @@ class DestinationSettings(Table):
     messages_per_session: Count | None = None
     max_recipients: Count | None = None
     share: Annotated[str, AfterValidator(share_name)] | None = None  # sites with the same name here have one limit
+    pipelining: bool | None = None
+    chunking: bool | None = None
     tls: Tls | None = None
     route: Route | None = None
     source: str | None = None

@@ -243,6 +243,7 @@ _TROUBLES = {
     Trouble.TIMEOUT: (Scope.SESSION, Reason.TIMEOUT),
     Trouble.LOST: (Scope.SESSION, Reason.CONNECTION_LOST),
     Trouble.LOST_AFTER_CONTENT: (Scope.SESSION, Reason.CONNECTION_LOST),
+    Trouble.UNTRIED: (Scope.SESSION, Reason.CONNECTION_LOST),
     Trouble.TLS: (Scope.LANE, Reason.TLS_FAILURE),
     Trouble.PROTOCOL: (Scope.SESSION, Reason.PROTOCOL_ERROR),
     Trouble.LOCAL: (Scope.SESSION, Reason.CONNECT_FAILED),

@@ -77,6 +77,7 @@ class Trouble(StrEnum):
     TIMEOUT = "timeout"
     LOST = "lost"
     LOST_AFTER_CONTENT = "lost_after_content"  # the final dot may have arrived: the answer is unknown
+    UNTRIED = "untried"  # the session failed before it was this message's turn, or failed it for the session's own sake
     TLS = "tls"
     PROTOCOL = "protocol"
     LOCAL = "local"  # our own fault (no descriptors, no port): says nothing about the receiver

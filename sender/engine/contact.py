@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sender.core.stage import Stage
     from sender.route.router import Route, Router
     from sender.settings import DeliverySettings, Tls
+    from sender.smtp.habits import Habits
     from sender.spool.contract import ClaimedRecipient
 
 
@@ -58,6 +59,7 @@ class Caller:
     source_address: str
     helo: str
     tls: Tls
+    habits: Habits
 
 
 async def contact(
@@ -77,16 +79,18 @@ async def contact(
             helo=caller.helo,
             tls=caller.tls,
         )
-        result = await _try(target, timeouts, classifier)
+        result = await _try(target, caller.habits, timeouts, classifier)
         if isinstance(result, Session) or result.verdict.throttles or result.local:
             return result
     assert result is not None  # noqa: S101 - endpoints are never empty
     return result
 
 
-async def _try(target: Target, timeouts: DeliverySettings, classifier: Classifier) -> Session | NoSession:
+async def _try(
+    target: Target, habits: Habits, timeouts: DeliverySettings, classifier: Classifier
+) -> Session | NoSession:
     try:
-        opened = await open_session(target, timeouts)
+        opened = await open_session(target, timeouts, habits)
     except SessionError as error:
         return NoSession(
             verdict=classify_trouble(error.stage, error.trouble),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from sender.smtp.session import Session
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from sender.engine.contact import NoSession
     from sender.engine.delivery import Delivery
     from sender.engine.surroundings import Surroundings
-    from sender.smtp.session import Answer
+    from sender.smtp.session import Answer, Outgoing
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,9 @@ class Lead(Protocol):
     def not_tried(self, delivery: Delivery, error: Exception) -> None:
         """Hear that a delivery failed for a fault of ours, such as content that cannot be read."""
 
+    def put_back(self, delivery: Delivery) -> None:
+        """Take back what was begun behind a message and had not its turn."""
+
     def goes_on(self, session: Session) -> bool:
         """Tell whether a session shall do more."""
 
@@ -64,6 +68,29 @@ class Lead(Protocol):
 
     def left(self, ticket: Ticket | None, *, died: bool) -> None:
         """Hear that a session has ended; with a ticket where the window does not know yet. `died`: without a word."""
+
+
+@dataclass(slots=True)
+class _Turn:
+    """A delivery that a session carries."""
+
+    delivery: Delivery
+    outgoing: Outgoing
+    began_at: float
+
+
+@dataclass(slots=True)
+class _Shift:
+    """A session at work; `following` was begun behind the message that it carries now."""
+
+    session: Session
+    ticket: Ticket
+    following: _Turn | None = None
+
+    def take_following(self) -> _Turn | None:
+        """Go on to what was begun ahead."""
+        following, self.following = self.following, None
+        return following
 
 
 class Crew:
@@ -160,23 +187,46 @@ class Crew:
 
     async def _serve(self, session: Session, ticket: Ticket) -> bool:
         """Carry deliveries until the session is over; tell whether the window has ended its ticket already."""
-        clock, spool = self._around.clock, self._around.spool
+        shift = _Shift(session, ticket)
+        look_ahead = functools.partial(self._look_ahead, shift)
         on_envelope = functools.partial(self._lead.enveloped, ticket)
         while True:
-            delivery = self._lead.next_delivery() or await self._handed()
-            if delivery is None:
+            turn = shift.take_following() or self._turn(self._lead.next_delivery() or await self._handed())
+            if turn is None:
                 return False
-            began_at = clock.steady()
             try:
-                answers = await session.transact(delivery.outgoing(spool), None if ticket.proven else on_envelope)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the message must not stay claimed by nobody
+                answers = await session.transact(turn.outgoing, look_ahead, None if ticket.proven else on_envelope)
+            except Exception as error:  # noqa: BLE001 - whatever it is, no message must stay claimed by nobody
                 session.abort()
-                self._lead.not_tried(delivery, error)
+                for left in (turn, shift.following):
+                    if left is not None:
+                        self._lead.not_tried(left.delivery, error)
                 return False
-            if self._lead.answered(delivery, session, ticket, answers, clock.steady() - began_at):
+            now = self._around.clock.steady()
+            if self._lead.answered(turn.delivery, session, ticket, answers, now - turn.began_at):
+                if shift.following is not None:
+                    self._lead.put_back(shift.following.delivery)
                 return True
-            if self.stopping or not self._lead.goes_on(session):
+            if shift.following is not None:
+                # It is carried on, whatever was answered: of that the receiver may have the whole. Its time begins now.
+                shift.following.began_at = now
+            elif self.stopping or not self._lead.goes_on(session):
                 return False
+
+    def _turn(self, delivery: Delivery | None) -> _Turn | None:
+        if delivery is None:
+            return None
+        return _Turn(delivery, delivery.outgoing(self._around.spool), self._around.clock.steady())
+
+    def _look_ahead(self, shift: _Shift) -> Outgoing | None:
+        """Give a session what it may begin before its message is answered, if it would go on and nobody else is free.
+
+        A session that is not proven may be refused as such: what it carries is enough to be sent again.
+        """
+        if self.stopping or self._idle or not shift.ticket.proven or not self._lead.goes_on(shift.session):
+            return None
+        shift.following = self._turn(self._lead.next_delivery())
+        return shift.following.outgoing if shift.following is not None else None
 
     async def _handed(self) -> Delivery | None:
         """Wait to be given work; None when it is time to end."""

@@ -68,6 +68,7 @@ class Judgement:
     delivered: int = 0
     proven: bool = False  # the receiver dealt with the message on this session
     ambiguous: bool = False
+    untried: bool = False  # the session failed before the message had its turn
     session_over: bool = False
     last_refusal: tuple[Stage, str] | None = None
 
@@ -96,7 +97,8 @@ def judge(
             judgement.delivered += 1
         elif verdict.scope is Scope.LANE and verdict.reason in {Reason.OVERLOADED, Reason.REPUTATION}:
             judgement.lane_verdict = verdict
-        judgement.ambiguous |= answer.trouble is Trouble.LOST_AFTER_CONTENT
+        judgement.ambiguous |= answer.ambiguous
+        judgement.untried |= answer.trouble is Trouble.UNTRIED
         judgement.session_over |= verdict.scope is Scope.SESSION and verdict.outcome is not Outcome.DELIVERED
         result = Result(
             recipient=recipient,
@@ -126,6 +128,8 @@ def _verdict(answer: Answer, classifier: Classifier, host: str, now_s: float | N
 
 
 def _goes_again(delivery: Delivery, verdict: Verdict, answer: Answer, *, fresh: bool) -> bool:
+    if answer.trouble is Trouble.UNTRIED:
+        return True
     if verdict.throttles:
         # A receiver that takes not even one recipient has no limit that a smaller envelope would meet.
         return not (verdict.reason is Reason.RECIPIENT_LIMIT and len(delivery.recipients) == 1)
@@ -135,13 +139,9 @@ def _goes_again(delivery: Delivery, verdict: Verdict, answer: Answer, *, fresh: 
 
 def in_order(judgement: Judgement, delivery: Delivery, most: int) -> list[Delivery]:
     """Make deliveries of those who go again, in their order."""
-    throttled = bool(judgement.throttles)
     recipients = [result.recipient for result in judgement.again]
+    reconnected = delivery.reconnected or not (judgement.throttles or judgement.untried)
     return [
-        Delivery(
-            delivery.message,
-            recipients[start : start + most],
-            reconnected=delivery.reconnected or not throttled,
-        )
+        Delivery(delivery.message, recipients[start : start + most], reconnected=reconnected)
         for start in range(0, len(recipients), most)
     ]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sender.core.backoff import Backoff
 from sender.engine.contact import Caller, contact
+from sender.smtp.habits import Habits
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
     from sender.engine.contact import NoSession
+    from sender.engine.placement import Placement
     from sender.engine.surroundings import Surroundings
     from sender.route.router import Route
-    from sender.settings import Tls
+    from sender.smtp.habits import Way
     from sender.smtp.session import Session
 
 _LOCAL_PAUSE_S = 1.0
@@ -20,8 +24,16 @@ _LOCAL_PAUSE_S = 1.0
 class Dialing:
     """`failure` says why there is no connection, while there is none; instants are of the steady clock."""
 
-    def __init__(self, source: str, tls: Tls, around: Surroundings) -> None:
-        settings = around.settings
+    def __init__(
+        self,
+        placement: Placement,
+        forbidden: Collection[Way],
+        around: Surroundings,
+        memory: Mapping[str, Any] | None,
+    ) -> None:
+        settings, source = around.settings, placement.source
+        mishandled = (memory or {}).get("mishandled", {})
+        self.habits = Habits(placement.lane, forbidden, mishandled, around.clock.wall())
         self.failure = ""
         self._around = around
         delivery = settings.delivery
@@ -31,11 +43,13 @@ class Dialing:
         self._caller = Caller(
             source_address=settings.sources[source].address,
             helo=settings.sources[source].helo or settings.hostname,
-            tls=tls,
+            tls=placement.tls,
+            habits=self.habits,
         )
 
-    def reconfigure(self) -> None:
-        """Wait by another configuration from now on."""
+    def reconfigure(self, forbidden: Collection[Way]) -> None:
+        """Wait by another configuration from now on, and go no way that it forbids."""
+        self.habits.forbid(forbidden)
         delivery = self._around.settings.delivery
         self._backoff.first_s, self._backoff.most_s = delivery.connect_backoff, delivery.connect_backoff_max
 

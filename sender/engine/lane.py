@@ -71,7 +71,7 @@ class Lane:
         self.suspended = False
         self._recalls = 0  # times that everything was let go
         self._active_at = now
-        self.dialing = Dialing(source, placement.tls, around)
+        self.dialing = Dialing(placement, limits.forbidden, around, memory)
         self.standing = Standing(self)
         allowance.join(self)
 
@@ -105,7 +105,7 @@ class Lane:
     @property
     def has_news(self) -> bool:
         """Tell whether there is something new to remember."""
-        return self.changed or self.allowance.changed
+        return self.changed or self.dialing.habits.news or self.allowance.changed
 
     def asleep(self, now: float) -> bool:
         """Tell whether nothing has happened here for a while, so that its memory alone need be kept."""
@@ -119,6 +119,7 @@ class Lane:
         own = {
             "at": self.around.clock.wall(),
             **self.sizes.memory(),
+            "mishandled": self.dialing.habits.remember(self.around.clock.wall()),
             "provider": self.provider.name if self.provider else None,
             "rests": self.restraint.rests.remember(self.around.clock.wall()),
         }
@@ -184,7 +185,7 @@ class Lane:
         self.allowance.fit()
         self.sizes.fit(limits)
         self.restraint.reload(self.around.settings.rests)
-        self.dialing.reconfigure()
+        self.dialing.reconfigure(limits.forbidden)
         self.pump()
 
     async def drain(self) -> None:
@@ -284,10 +285,7 @@ class Lane:
         return delivery
 
     def goes_on(self, session: Session) -> bool:
-        """Tell whether a session shall do more.
-
-        One that works is not ended for its age while none could be opened, unless the age is the receiver's own.
-        """
+        """Tell whether a session shall do more: beyond our limit while none could be opened, never beyond theirs."""
         now = self.around.clock.steady()
         if not session.usable or self.window.surplus() or self.allowance.gives(self, now):
             return False
@@ -358,6 +356,10 @@ class Lane:
         log.error("%s: %r", self.name, error, exc_info=None if isinstance(error, SpoolError) else error)
         self.crew.spawn(self.stock.give_back([delivery]))
         self.dialing.pause()
+
+    def put_back(self, delivery: Delivery) -> None:
+        """Take back what had not its turn: it pays nothing."""
+        self.stock.put_first([delivery])
 
     def enveloped(self, ticket: Ticket) -> None:
         """Hear that the receiver has dealt with an envelope on a session: where that proves it, the next may follow."""

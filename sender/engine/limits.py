@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sender.core.provider import Provider
+from sender.smtp.habits import Way
 
 if TYPE_CHECKING:
     from sender.settings import Settings
@@ -15,11 +16,12 @@ _NOBODY = Provider(name="", title="", mx=())
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The ceiling of the window, and the sizes that may be learned to be smaller."""
+    """The ceiling of the window, the sizes that may be learned to be smaller, and ways that are not gone."""
 
     ceiling: int
     messages_per_session: int
     max_recipients: int
+    forbidden: tuple[Way, ...] = ()
 
 
 def configured(settings: Settings, site: str, provider: Provider | None = None) -> Limits:
@@ -38,6 +40,14 @@ def configured(settings: Settings, site: str, provider: Provider | None = None) 
         ceiling,
         here.messages_per_session or _smaller(published.messages_per_session, general.messages_per_session),
         here.max_recipients or _smaller(published.max_recipients, general.max_recipients),
+        tuple(
+            way
+            for way, here_on, on in (
+                (Way.PIPELINING, here.pipelining, general.pipelining),
+                (Way.CHUNKING, here.chunking, general.chunking),
+            )
+            if not (on if here_on is None else here_on)
+        ),
     )
 
 

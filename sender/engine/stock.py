@@ -28,6 +28,7 @@ _QUEUES_AT_ONCE = 64
 _DEPTH, _DEPTH_MAX = 10, 1000  # recipients claimed ahead
 _BYTES_AHEAD = 8 * 2**20
 _LOOKED_AT = 100  # messages, for one to others than a suspect
+_CAME_BACK = 16  # messages that sessions may have put back, about
 _SLACK_S = 2.0  # a lane that claims less often than this claims less
 
 
@@ -43,6 +44,7 @@ class Stock:
         self._restraint = restraint
         self._ready: tuple[deque[Delivery], deque[Delivery]] = (deque(), deque())  # urgent, others
         self._depth = _DEPTH
+        self._ran_out = False  # a session found nothing since the last claim began, the time that it took included
         self._claimed_at = around.clock.steady()
 
     @property
@@ -62,6 +64,7 @@ class Stock:
         for ready in self._ready:
             if ready:
                 return ready.popleft() if suspect is None else self._take_another(ready, suspect)
+        self._ran_out = True
         return None
 
     def _take_another(self, ready: deque[Delivery], suspect: str) -> Delivery:
@@ -90,9 +93,14 @@ class Stock:
         return None
 
     def put_first(self, deliveries: Sequence[Delivery]) -> None:
-        """Put deliveries of one message back to the head: they lost no time of theirs."""
+        """Put deliveries of one message back to the head, behind older ones that came back before: no order is lost."""
+        message = deliveries[0].message
+        line = self._line(message.priority)
+        older = 0
+        while older < min(_CAME_BACK, len(line)) and line[older].message.id < message.id:
+            older += 1
         for delivery in reversed(deliveries):
-            self._line(delivery.message.priority).appendleft(delivery)
+            line.insert(older, delivery)
 
     def sift(self) -> list[tuple[ClaimedRecipient, float]]:
         """Take out who rests now, each with the end of the rest."""
@@ -114,11 +122,12 @@ class Stock:
     def begin_claim(self, now: float, *, sessions: int) -> list[Queue]:
         """Choose from which queues to claim, and how much: twice as much whenever the last was used up quickly."""
         since_s = now - self._claimed_at
-        if self.waiting == 0 and since_s < _SLACK_S:
+        if (self.waiting == 0 or self._ran_out) and since_s < _SLACK_S:
             self._depth = min(self._depth * 2, _DEPTH_MAX)
         elif since_s > _SLACK_S:
             self._depth = max(self._depth // 2, _DEPTH, 2 * sessions)
         self._claimed_at = self.touched_at = now
+        self._ran_out = False
         self.claiming = True
         return self.turns.take(max(_QUEUES_AT_ONCE, self._depth // 2))
 

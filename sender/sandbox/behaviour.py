@@ -76,6 +76,8 @@ class Behaviour:
     Limits on sessions and messages count for each peer address by itself, as receivers do.
     `latency_s` is the way: replies to pipelined commands share it.
     `accept_delay_s` is work at the end of a message: one waits for the one before.
+    With `forgets_ahead`, what came in together with the end of a message and stands behind it is dropped: that breaks
+    RFC 2920, section 3.1, as some receivers do that clear their input before they answer.
     A reply that begins with 421 closes the session, unless it is scripted.
     A scripted text is sent as it is, and its first digit decides what becomes of the command: 2 (3 at DATA) takes it.
     """
@@ -113,6 +115,7 @@ class Behaviour:
 
     ehlo: bool = True
     pipelining: bool = True
+    forgets_ahead: bool = False
     chunking: bool = True
     eightbitmime: bool = True
     smtputf8: bool = True

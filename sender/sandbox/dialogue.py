@@ -55,6 +55,11 @@ class Dialogue:
         """Where the octets of the message go; None when they are to be dropped."""
         return self._transaction.content if self._transaction and not self._chunk_fault else None
 
+    @property
+    def between_messages(self) -> bool:
+        """No message has begun that has not ended."""
+        return self._transaction is None
+
     def greeting(self) -> bytes:
         """Greet the peer, or refuse it."""
         office = self._office

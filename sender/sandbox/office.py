@@ -30,7 +30,8 @@ class Tally:
 
     `sessions_opened` counts every connection, `sessions_open` those not refused at the banner.
     `recipients` and `bytes` count in accepted messages, `lost` the sessions that the peer ended without QUIT.
-    `uninvited` counts reads with several commands in one although PIPELINING is not offered.
+    `uninvited` counts reads with several commands in one although PIPELINING is not offered, and reads with content
+    that was not asked for yet. `ahead` counts the messages that began before the one before them was answered.
     """
 
     sessions_opened: int = 0
@@ -43,6 +44,7 @@ class Tally:
     quits: int = 0
     lost: int = 0
     uninvited: int = 0
+    ahead: int = 0
     bytes: int = 0
 
 

@@ -82,6 +82,8 @@ class Session(asyncio.Protocol):
             self._rest = data
             return
         dialogue, at, end = self._dialogue, 0, len(data)
+        if self._out.backlog and dialogue.between_messages:
+            self._office.tally.ahead += 1
         while at < end:
             step = dialogue.next
             if step is _COMMAND:
@@ -150,6 +152,8 @@ class Session(asyncio.Protocol):
                 self._octets_left = dialogue.chunk.size
                 at = self._read_chunk(data, at)
             if dialogue.next is not _COMMAND:
+                if dialogue.next is _CONTENT and at < len(data):
+                    self._office.tally.uninvited += 1
                 return at
 
     def _keep(self, data: bytes, at: int) -> int:
@@ -175,7 +179,7 @@ class Session(asyncio.Protocol):
             return len(data)
         self._dots = None
         self._accept(dialogue.content_ended())
-        return end
+        return self._ahead(data, end)
 
     def _read_chunk(self, data: bytes, at: int) -> int:
         """Take the octets of a chunk from `data[at:]`; return where they end."""
@@ -189,9 +193,17 @@ class Session(asyncio.Protocol):
             reply = dialogue.chunk_ended()
             if dialogue.chunk.last:
                 self._accept(reply)
-            else:
-                self._replies.append(reply)
+                return self._ahead(data, end)
+            self._replies.append(reply)
         return end
+
+    def _ahead(self, data: bytes, at: int) -> int:
+        """Go on behind the end of a message at `data[at:]`; return where."""
+        if at < len(data):
+            self._office.tally.ahead += 1
+            if self._office.behaviour.forgets_ahead:
+                return len(data)
+        return at
 
     def _accept(self, reply: bytes) -> None:
         """Answer the end of a message, after the time that this takes."""

@@ -31,3 +31,8 @@ def stuffed(content: bytes) -> bytes:
         content = b"." + content
     content = content.replace(b"\r\n.", b"\r\n..")
     return content + END if content.endswith(b"\r\n") or not content else content + b"\r\n" + END
+
+
+def chunk(content: bytes) -> bytes:
+    """Give whole content as BDAT takes it (RFC 3030): as it is, with a line end where the last line has none."""
+    return content if content.endswith(b"\r\n") or not content else content + b"\r\n"

@@ -16,6 +16,7 @@ from sender.core.errors import SessionError
 from sender.core.outcome import Trouble
 from sender.core.reply import Reply
 from sender.core.stage import Stage
+from sender.smtp.habits import Habits
 from sender.smtp.session import Session
 from sender.smtp.wire import Wire, WireError
 
@@ -49,23 +50,25 @@ class Refused:
     host: str
 
 
-async def open_session(target: Target, timeouts: DeliverySettings) -> Session | Refused:
+async def open_session(target: Target, timeouts: DeliverySettings, habits: Habits | None = None) -> Session | Refused:
     """Open a session. Raises SessionError where the receiver gives no reply that says why there is none."""
+    habits = habits or Habits()
     try:
-        return await _Opening(target, timeouts).run()
+        return await _Opening(target, timeouts, habits).run()
     except SessionError as error:
         # RFC 7435: where encryption is a wish, a receiver whose TLS is broken gets the mail in clear text.
         if target.tls != "opportunistic" or error.stage is not Stage.STARTTLS:
             raise
-    return await _Opening(target, timeouts, tls="none").run()
+    return await _Opening(target, timeouts, habits, tls="none").run()
 
 
 class _Opening:
     """One attempt at one address."""
 
-    def __init__(self, target: Target, timeouts: DeliverySettings, *, tls: Tls | None = None) -> None:
+    def __init__(self, target: Target, timeouts: DeliverySettings, habits: Habits, *, tls: Tls | None = None) -> None:
         self._target = target
         self._timeouts = timeouts
+        self._habits = habits
         self._tls: Tls = tls or target.tls
         self._stage = Stage.CONNECT
         self._loop = asyncio.get_running_loop()
@@ -116,6 +119,7 @@ class _Opening:
             tls=version,
             extensions=client.esmtp_extensions,
             timeouts=timeouts,
+            habits=self._habits,
         )
 
     async def _dial(self) -> asyncio.BaseTransport:

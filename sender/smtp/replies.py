@@ -6,16 +6,19 @@ some servers do. What is anything else is no reply, and the session with it is o
 
 from __future__ import annotations
 
-import re
-
 from sender.core.reply import Reply
 
 LINE_LIMIT, REPLY_LIMIT = 8 * 1024, 64 * 1024
-_LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
+_CODES = {str(code).encode(): code for code in range(200, 600)}
+_LAST, _MORE, _BARE = b" ", b"-", b""
 
 
 class MalformedReplyError(ValueError):
-    """What was received is no SMTP reply."""
+    """What was received is no SMTP reply. `before` are the replies that had come with it, and are valid."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.before: list[Reply] = []
 
 
 class ReplyParser:
@@ -36,22 +39,28 @@ class ReplyParser:
         """Take what was received. Raises MalformedReplyError; nothing can be fed after that."""
         lines = (self._rest + data).split(b"\n")
         self._rest = lines.pop()
-        replies = []
-        for line in lines:
-            reply = self._line(line.removesuffix(b"\r"))
-            if reply is not None:
-                replies.append(reply)
-        if len(self._rest.removesuffix(b"\r")) > LINE_LIMIT:
-            raise MalformedReplyError(f"a line of more than {LINE_LIMIT} bytes")
+        replies: list[Reply] = []
+        try:
+            for line in lines:
+                reply = self._line(line.removesuffix(b"\r"))
+                if reply is not None:
+                    replies.append(reply)
+            self._check_rest()
+        except MalformedReplyError as error:
+            error.before = replies
+            raise
         return replies
 
+    def _check_rest(self) -> None:
+        if len(self._rest) > LINE_LIMIT and len(self._rest.removesuffix(b"\r")) > LINE_LIMIT:
+            raise MalformedReplyError(f"a line of more than {LINE_LIMIT} bytes")
+
     def _line(self, line: bytes) -> Reply | None:
-        match = _LINE.fullmatch(line)
-        if match is None or len(line) > LINE_LIMIT:
+        code, separator = _CODES.get(line[:3], 0), line[3:4]
+        if not code or separator not in (_LAST, _MORE, _BARE) or len(line) > LINE_LIMIT:
             raise MalformedReplyError(f"no reply: {line[:200]!r}")
-        code = int(match[1])
-        text = (match[3] or b"").decode("utf-8", "replace")
-        if not self._lines and match[2] != b"-":
+        text = line[4:].decode("utf-8", "replace")
+        if not self._lines and separator != _MORE:
             return Reply(code, text)
         if self._lines and code != self._code:
             raise MalformedReplyError(f"a line of code {code} in a reply of code {self._code}")
@@ -60,7 +69,7 @@ class ReplyParser:
         self._size += len(line)
         if self._size > REPLY_LIMIT:
             raise MalformedReplyError(f"a reply of more than {REPLY_LIMIT} bytes")
-        if match[2] == b"-":
+        if separator == _MORE:
             return None
         reply = Reply(code, "\n".join(self._lines))
         self._lines, self._size = [], 0

@@ -1,62 +1,40 @@
 """One session with a receiver, from EHLO to QUIT: transactions that give one answer per recipient.
 
-A transaction knows its stage, so a connection that is lost before the final dot, after it, and after its answer are
-three different things: nothing was sent; the answer is unknown; the answer stands.
+While the answer to a message's content is awaited, the next message may be begun behind it: its envelope (RFC 2920
+section 3.1), or, where CHUNKING has shown to work, the whole of it (RFC 3030). A transaction knows how far it came, so
+a connection that is lost before the final dot, after it, and after its answer are three different things: nothing was
+sent; the answer is unknown; the answer stands. What was begun behind another and had not its turn has not been tried.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
 from typing import TYPE_CHECKING
 
-from sender.core.address import needs_smtputf8, wire_form
 from sender.core.outcome import Trouble
-from sender.core.reply import Reply
 from sender.core.stage import Stage
-from sender.smtp.content import DotStuffer, stuffed
+from sender.smtp.content import END, DotStuffer, chunk, stuffed
+from sender.smtp.habits import STRIKES, Habits, Way
+from sender.smtp.offer import Offer
+from sender.smtp.transaction import Answer, Outgoing, OutOfStepError, Transaction
 from sender.smtp.wire import Wire, WireError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping
 
+    from sender.core.reply import Reply
     from sender.settings import DeliverySettings
 
-PIECE = 64 * 1024  # bytes of content that share one timer
+__all__ = ["FAILED_CHUNKS_MAX", "PIECE", "Answer", "Outgoing", "Session"]
+
+# Behind a BDAT that is not answered goes RSET, in case that it fails, and then one more is wasted: receivers count them
+# (Exim: 10 in a session). And where many are refused, content ahead of the answer to RCPT is sent for nothing.
+FAILED_CHUNKS_MAX = 8
+PIECE = 64 * 1024  # bytes of content that share one timer; what is longer is not sent by BDAT
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outgoing:
-    """One message for one transaction. Content beyond `first` comes from `more`."""
-
-    mail_from: str
-    rcpt_tos: Sequence[str]
-    size: int
-    eight_bit: bool
-    smtputf8: bool
-    first: bytes
-    more: Callable[[], AsyncIterator[bytes]] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What one recipient got: a reply at a stage, or a trouble in its place.
-
-    `ours` marks a reply that we gave ourselves, since the receiver has told that it cannot take this message.
-    """
-
-    stage: Stage
-    reply: Reply | None = None
-    trouble: Trouble | None = None
-    detail: str = ""
-    ours: bool = False
-
-    @property
-    def delivered(self) -> bool:
-        """The receiver has taken the message for this recipient."""
-        return self.stage is Stage.END_OF_DATA and self.reply is not None and self.reply.positive
-
-    def __str__(self) -> str:
-        return str(self.reply) if self.reply is not None else self.detail
+def _nothing() -> None:
+    """Stand in where nothing follows."""
 
 
 class Session:
@@ -71,27 +49,38 @@ class Session:
         tls: str,
         extensions: Mapping[str, str],
         timeouts: DeliverySettings,
+        habits: Habits,
     ) -> None:
         self.host = host
         self.address = address
         self.tls = tls  # version of TLS; empty: clear text
-        self.transactions = 0
-        self.closed_by: Reply | None = None  # the 421 that ended it
+        self.transactions = 0  # the current one included
+        self.closed_by: Reply | None = None  # the 421, or the refused RSET, that ended it
         self._wire = wire
         self._timeouts = timeouts
+        self._stage_timeouts = {
+            Stage.RSET: timeouts.rset_timeout,
+            Stage.MAIL: timeouts.mail_timeout,
+            Stage.RCPT: timeouts.rcpt_timeout,
+            Stage.DATA: timeouts.data_timeout,
+            Stage.END_OF_DATA: timeouts.end_of_data_timeout,
+        }
+        self._habits = habits
+        self._offer = Offer.read(extensions)
         self._over = False
         self._dirty = False  # an envelope was begun and not ended: RSET goes first
-        self._pipelining = "pipelining" in extensions
-        self._eightbitmime = "8bitmime" in extensions
-        self._smtputf8 = "smtputf8" in extensions
-        self._announces_size = "size" in extensions
-        size = extensions.get("size", "")
-        self._size_limit = int(size) if size.isascii() and size.isdigit() else 0
+        self._busy = False
+        self._on_envelope: Callable[[], None] | None = None  # of the current transaction
+        self._ahead: Transaction | None = None  # begun behind the current one; the next
+        self._failed_chunks = 0
+        self._blamed = False  # a way was doubted for the end of this session
 
     @property
     def usable(self) -> bool:
-        """Tell whether another transaction may be tried."""
-        return not self._over and self.closed_by is None and self._wire.usable
+        """Tell whether another transaction may be tried, now or behind the one that is under way."""
+        if self._over or self.closed_by is not None:
+            return False
+        return self._wire.alive if self._busy or self._ahead is not None else self._wire.usable
 
     @property
     def died(self) -> bool:
@@ -103,26 +92,45 @@ class Session:
         """Host and address, for people."""
         return f"{self.host}[{self.address}]"
 
-    async def transact(self, message: Outgoing, on_envelope: Callable[[], None] | None = None) -> list[Answer]:
+    async def transact(
+        self,
+        message: Outgoing,
+        following: Callable[[], Outgoing | None] = _nothing,
+        on_envelope: Callable[[], None] | None = None,
+    ) -> list[Answer]:
         """Send one message; give an answer for each recipient, in their order.
 
         `on_envelope` is called when the receiver has taken the envelope: the content may take long.
+
+        Where the receiver allows to begin the next one before, `following` is asked for it, at the instant at which it
+        begins: who gives one must call again with that very one, whatever becomes of this session.
         """
-        answers: list[Answer | None] = [self._unable(message, rcpt_to) for rcpt_to in message.rcpt_tos]
-        wanted = [index for index, answer in enumerate(answers) if answer is None]
-        if wanted:
-            transaction = _Transaction(self, message, answers, wanted, on_envelope)
+        ahead, self._ahead = self._ahead, None
+        transaction = ahead if ahead is not None and ahead.message is message else self._begin(message)
+        if transaction.undecided:
+            self.transactions += 1
+            self._busy, self._on_envelope = True, on_envelope
             try:
-                await transaction.run()
+                await self._carry(transaction, following)
             except WireError as error:
-                transaction.fail(error.trouble, error.detail)
+                self._failed(transaction, error.trouble, error.detail)
+            except OutOfStepError as error:
+                self._wire.give_up(str(error))
+                self._failed(transaction, Trouble.PROTOCOL, str(error))
             except BaseException:
                 # Cancelled, or the content could not be read: the receiver must not take half a message for one.
                 self._wire.abort()
                 raise
-            self.transactions += 1
-            self._dirty = transaction.begun and not transaction.ended
-        return [answer or Answer(Stage.MAIL, trouble=Trouble.LOST, detail="no answer") for answer in answers]
+            finally:
+                self._busy = False
+            if transaction.evidence is not None:
+                self._habits.failed(transaction.evidence.way, transaction.evidence.why)
+            self.closed_by = self.closed_by or transaction.closed_by
+            self._dirty = transaction.open
+            self._failed_chunks += transaction.chunked and transaction.open
+        return [
+            answer or Answer(Stage.MAIL, trouble=Trouble.LOST, detail="no answer") for answer in transaction.answers
+        ]
 
     async def quit(self) -> None:
         """Say goodbye (RFC 5321 section 4.1.1.10), shortly; the answer changes nothing."""
@@ -136,207 +144,190 @@ class Session:
             self._wire.abort()
 
     def leave(self) -> None:
-        """Do nothing more on this session but QUIT."""
+        """Begin nothing more on this session but QUIT."""
         self._over = True
 
     def abort(self) -> None:
         """End the session at once."""
         self._wire.abort()
 
-    def _unable(self, message: Outgoing, rcpt_to: str) -> Answer | None:
-        """Say what the receiver has announced that it cannot take."""
-        if 0 < self._size_limit < message.size:
-            text = f"5.3.4 Message of {message.size} bytes is larger than {self.host} takes ({self._size_limit} bytes)"
-            return Answer(Stage.MAIL, Reply(552, text), ours=True)
-        if message.eight_bit and not self._eightbitmime:
-            return Answer(Stage.MAIL, Reply(554, f"5.6.3 {self.host} does not take 8-bit content"), ours=True)
-        utf8 = message.smtputf8 or needs_smtputf8(rcpt_to) or needs_smtputf8(message.mail_from)
-        if utf8 and not self._smtputf8:
-            return Answer(
-                Stage.MAIL, Reply(553, f"5.6.7 {self.host} does not take internationalised addresses"), ours=True
+    # one transaction
+
+    def _begin(self, message: Outgoing, behind: Transaction | None = None) -> Transaction:
+        """Make a transaction, on the way that is open to it."""
+        answers: list[Answer | None] = []
+        for rcpt_to in message.rcpt_tos:
+            refusal = self._offer.refusal(message, rcpt_to, self.host)
+            answers.append(None if refusal is None else Answer(Stage.MAIL, refusal, ours=True))
+        way: Way | None = None
+        chunked = False
+        if self._offer.pipelining and self._habits.may(Way.PIPELINING, self):
+            chunked = (
+                self._offer.chunking
+                and message.more is None
+                and len(message.first) < PIECE
+                and self._failed_chunks < FAILED_CHUNKS_MAX
+                and self._habits.may(Way.CHUNKING if behind is None else Way.DOUBLING, self)
             )
-        return None
-
-    def _mail(self, message: Outgoing) -> bytes:
-        parameters = ""
-        utf8 = self._smtputf8 and (
-            message.smtputf8 or not message.mail_from.isascii() or not all(map(str.isascii, message.rcpt_tos))
+            alone = behind is None
+            way = Way.PIPELINING if alone else Way.DOUBLING if chunked else Way.OVERLAPPING
+        return Transaction(
+            message,
+            answers,
+            self._offer,
+            way=way,
+            behind=behind is not None,
+            chunk=chunk(message.first) if chunked else None,
+            # What a BDAT leaves behind that is going to fail is not known yet.
+            reset=self._dirty if behind is None else behind.chunked,
         )
-        if self._announces_size:
-            parameters += f" SIZE={message.size}"
-        if message.eight_bit:
-            parameters += " BODY=8BITMIME"
-        if utf8:
-            parameters += " SMTPUTF8"
-        mail_from = message.mail_from if utf8 else wire_form(message.mail_from)
-        return f"MAIL FROM:<{mail_from}>{parameters}\r\n".encode()
 
-    def _rcpt(self, rcpt_to: str) -> bytes:
-        return f"RCPT TO:<{rcpt_to if self._smtputf8 else wire_form(rcpt_to)}>\r\n".encode()
-
-
-class _Transaction:
-    """MAIL to the reply after the end of data. `answers` gets an answer at each index in `wanted`."""
-
-    def __init__(
-        self,
-        session: Session,
-        message: Outgoing,
-        answers: list[Answer | None],
-        wanted: list[int],
-        on_envelope: Callable[[], None] | None,
-    ) -> None:
-        self.session = session
-        self.message = message
-        self.answers = answers
-        self.undecided = wanted
-        self.stage = Stage.MAIL
-        self.begun = False  # MAIL was taken
-        self.ended = False  # the end of data was answered
-        self._on_envelope = on_envelope
-        self._complete = False  # every byte of the content was handed to the transport
-        self._wire = session._wire  # noqa: SLF001 - the two are one thing; this half lives for one message
-        self._timeouts = session._timeouts  # noqa: SLF001
-
-    async def run(self) -> None:
-        """Carry it through. Raises WireError."""
-        pipelined = self.session._pipelining  # noqa: SLF001
-        data = await (self._envelope_at_once() if pipelined else self._envelope_step_by_step())
-        if data is None:
-            return
-        if not 300 <= data.code < 400:  # noqa: PLR2004
-            self._decide(Stage.DATA, _never_positive(data))
-            return
-        if not self.undecided:
-            # RFC 2920 section 3.1: the receiver takes content for nobody; it gets none.
-            self._wire.expect_reply()
-            self._wire.send_content(b".\r\n")
-            self.ended = True
-            self._note(await self._wire.reply(self._timeouts.end_of_data_timeout))
-            return
-        if self._on_envelope is not None:
-            self._on_envelope()
-        await self._content()
-
-    def fail(self, trouble: Trouble, detail: str) -> None:
-        """Answer for those who have no answer: the connection is gone."""
-        closed_by = self.session.closed_by
-        if trouble in {Trouble.LOST, Trouble.TIMEOUT} and self._complete:
-            trouble = Trouble.LOST_AFTER_CONTENT
-        for index in self.undecided:
-            if closed_by is not None and trouble is Trouble.LOST:
-                self.answers[index] = Answer(self.stage, closed_by)
-            else:
-                self.answers[index] = Answer(self.stage, trouble=trouble, detail=f"{detail} {self.stage.doing}")
-        self.undecided = []
-
-    async def _envelope_at_once(self) -> Reply | None:
-        """Send RSET (where owed), MAIL, each RCPT and DATA in one group (RFC 2920); give the reply to DATA."""
-        session = self.session
-        reset = session._dirty  # noqa: SLF001
-        commands = [b"RSET\r\n"] if reset else []
-        commands.append(session._mail(self.message))  # noqa: SLF001
-        commands += [session._rcpt(self.message.rcpt_tos[index]) for index in self.undecided]  # noqa: SLF001
-        commands.append(b"DATA\r\n")
-        self._wire.send(b"".join(commands), len(commands))
-        if reset:
-            await self._reset_reply()
-        self._mail_reply(await self._next(Stage.MAIL, self._timeouts.mail_timeout))
-        for index in list(self.undecided) if self.begun else [None] * (len(commands) - 2 - reset):
-            self._rcpt_reply(await self._next(Stage.RCPT, self._timeouts.rcpt_timeout), index)
-        return await self._next(Stage.DATA, self._timeouts.data_timeout) if session.closed_by is None else None
-
-    async def _envelope_step_by_step(self) -> Reply | None:
-        """Send each command when the one before is answered; give the reply to DATA."""
-        session = self.session
-        if session._dirty:  # noqa: SLF001
-            self._wire.send(b"RSET\r\n", 1)
-            await self._reset_reply()
-        self._wire.send(session._mail(self.message), 1)  # noqa: SLF001
-        self._mail_reply(await self._next(Stage.MAIL, self._timeouts.mail_timeout))
-        for index in list(self.undecided):
-            self._wire.send(session._rcpt(self.message.rcpt_tos[index]), 1)  # noqa: SLF001
-            self._rcpt_reply(await self._next(Stage.RCPT, self._timeouts.rcpt_timeout), index)
-        if not self.undecided:
+    def _begin_ahead(self, current: Transaction, following: Callable[[], Outgoing | None]) -> Transaction | None:
+        """Make the transaction that is to be begun behind the current one; the caller writes it."""
+        if self._over or self.closed_by is not None:
             return None
-        self._wire.send(b"DATA\r\n", 1)
-        return await self._next(Stage.DATA, self._timeouts.data_timeout)
+        if not (self._offer.pipelining and self._habits.may(Way.OVERLAPPING, self)):
+            return None
+        message = following()
+        if message is None:
+            return None
+        try:
+            ahead = self._begin(message, current)
+        except ValueError:
+            return None  # that is told when its turn has come: the current one is not to suffer from it
+        self._ahead = ahead
+        if not ahead.undecided:
+            return None
+        current.followed = ahead.way
+        return ahead
 
-    async def _reset_reply(self) -> None:
-        reply = await self._next(Stage.RSET, self._timeouts.rset_timeout)
-        if not reply.positive:
-            self._wire.abort()
-            raise WireError(Trouble.PROTOCOL, f"RSET was answered {reply}")
-        self.stage = Stage.MAIL
+    def _write_ahead(self, ahead: Transaction | None) -> None:
+        """Write what is begun behind the current transaction, whose answer is to be read even if this fails."""
+        if ahead is not None:
+            with contextlib.suppress(WireError):
+                self._wire.send_more(ahead.group(), len(ahead.awaited))
+                ahead.written_at_once()
 
-    def _mail_reply(self, reply: Reply) -> None:
-        if reply.positive:
-            self.begun = True
+    async def _carry(self, transaction: Transaction, following: Callable[[], Outgoing | None]) -> None:
+        """Carry it through. Raises WireError, OutOfStepError."""
+        wire = self._wire
+        if self.closed_by is not None and not transaction.sent:
+            raise WireError(Trouble.LOST, f"closed by the receiver: {self.closed_by}")
+        if transaction.way is None:
+            for step in transaction.steps():
+                wire.send(step, 1)
+                await self._replies(transaction, len(transaction.awaited) - 1)
+        elif not transaction.written:
+            wire.send(transaction.group(), len(transaction.awaited))
+            transaction.written_at_once()
+        if transaction.chunked:
+            if not wire.all_sent:
+                await wire.sent(self._timeouts.block_timeout, len(transaction.awaited))
+            self._write_ahead(self._begin_ahead(transaction, following))
+        await self._replies(transaction)
+        if transaction.evidence is None and transaction.closed_by is None:
+            self._worked(transaction)
+        if transaction.go:
+            await self._content(transaction, following)
+
+    async def _replies(self, transaction: Transaction, until: int = 0) -> None:
+        """Hand replies to a transaction until so many are left that it awaits."""
+        wire = self._wire
+        while len(transaction.awaited) > until:
+            reply = wire.received()
+            if reply is None:
+                timeout_s = self._stage_timeouts[transaction.stage]
+                if self.closed_by is not None or transaction.closed_by is not None:  # it need not say any more
+                    timeout_s = min(timeout_s, self._timeouts.quit_timeout)
+                reply = await wire.reply(timeout_s)
+            if transaction.in_company:
+                wire.check_count()
+            transaction.take(reply)
+            if self._on_envelope is not None and transaction.enveloped:
+                on_envelope, self._on_envelope = self._on_envelope, None
+                on_envelope()
+
+    async def _content(self, transaction: Transaction, following: Callable[[], Outgoing | None]) -> None:
+        """Send the content, begin what may follow, and read the answer."""
+        message, wire = transaction.message, self._wire
+        if not transaction.undecided:
+            # RFC 2920 section 3.1: the receiver takes content for nobody; it gets none.
+            wire.send(END, 1)
+            transaction.content_begins(whole=True)
+        elif message.more is None and len(message.first) <= PIECE:
+            await self._end_content(transaction, stuffed(message.first), following)
         else:
-            self._decide(Stage.MAIL, reply)
+            await self._long_content(transaction, following)
+        await self._replies(transaction)
+        if not transaction.sent:
+            wire.abort()  # refused before it had everything: the rest must not be taken for commands
 
-    def _rcpt_reply(self, reply: Reply, index: int | None) -> None:
-        if index is not None and index in self.undecided and not reply.positive:
-            self.answers[index] = Answer(Stage.RCPT, reply)
-            self.undecided.remove(index)
-
-    async def _content(self) -> None:
-        """Send the content and read the answer to its end."""
-        self.stage = Stage.END_OF_DATA
-        self._wire.expect_reply()
-        message = self.message
-        if message.more is None and len(message.first) <= PIECE:
-            self._wire.send_content(stuffed(message.first))
-            self._complete = True
-        else:
-            await self._long_content()
-        timeout_s = self._timeouts.end_of_data_timeout
-        if not self._wire.all_sent:
-            await self._wire.sent(self._timeouts.block_timeout)
-        reply = await self._next(Stage.END_OF_DATA, timeout_s)
-        if self._complete:
-            self.ended = True
-            self._decide(Stage.END_OF_DATA, reply)
-        else:
-            # The receiver answered before it had everything: its refusal stands, a consent would be about nothing.
-            self._wire.abort()
-            if reply.positive:
-                raise WireError(Trouble.PROTOCOL, f"answered {reply} before the end of the content")
-            self._decide(Stage.END_OF_DATA, reply)
-
-    async def _long_content(self) -> None:
+    async def _long_content(self, transaction: Transaction, following: Callable[[], Outgoing | None]) -> None:
         """Send content piece by piece, each with its own timer; stop when the receiver speaks."""
-        stuffer = DotStuffer()
-        async for block in _blocks(self.message):
+        wire, stuffer = self._wire, DotStuffer()
+        async for block in _blocks(transaction.message):
             for start in range(0, len(block), PIECE):
-                self._wire.send_content(stuffer.stuff(block[start : start + PIECE]))
-                await self._wire.sent(self._timeouts.block_timeout)
-                if self._wire.said_early:
+                piece = stuffer.stuff(block[start : start + PIECE])
+                if transaction.awaited:
+                    wire.send_more(piece)
+                else:
+                    wire.send(piece, 1)
+                    transaction.content_begins(whole=False)
+                await wire.sent(self._timeouts.block_timeout)
+                if wire.has_said(1):
                     return
-        self._wire.send_content(stuffer.end())
-        self._complete = True
+        await self._end_content(transaction, stuffer.end(), following)
 
-    async def _next(self, stage: Stage, timeout_s: float) -> Reply:
-        self.stage = stage
-        reply = await self._wire.reply(timeout_s)
-        self._note(reply)
-        return reply
+    async def _end_content(
+        self, transaction: Transaction, data: bytes, following: Callable[[], Outgoing | None]
+    ) -> None:
+        """Write the last of the content with the envelope of what follows, and wait until it has left."""
+        wire = self._wire
+        ahead = self._begin_ahead(transaction, following)
+        replies = 0
+        if ahead is not None and not ahead.chunked:
+            data += ahead.group()
+            replies = len(ahead.awaited)
+        if transaction.awaited:
+            wire.send_more(data, replies)
+        else:
+            wire.send(data, 1 + replies)
+        transaction.content_begins(whole=True)
+        if replies and ahead is not None:
+            ahead.written_at_once()
+            ahead = None
+        if not wire.all_sent:
+            await wire.sent(self._timeouts.block_timeout)
+        # Another content waits until this one has left: its own time begins when it is answered.
+        self._write_ahead(ahead)
 
-    def _note(self, reply: Reply) -> None:
-        """421 closes the session whatever it answers: those who are undecided get it (RFC 5321 section 3.8)."""
-        if reply.code == 421:  # noqa: PLR2004
-            self.session.closed_by = reply
-            self._decide(self.stage, reply)
+    # what it teaches
 
-    def _decide(self, stage: Stage, reply: Reply) -> None:
-        for index in self.undecided:
-            self.answers[index] = Answer(stage, reply)
-        self.undecided = []
+    def _worked(self, transaction: Transaction) -> None:
+        """Let the lane know that a receiver has answered a way as it should; before the content begins, for DATA."""
+        if transaction.chunked:
+            if not transaction.open:
+                self._habits.worked(Way.CHUNKING)
+                if transaction.behind:
+                    self._habits.worked(Way.DOUBLING)
+        elif transaction.behind:
+            self._habits.worked(Way.OVERLAPPING)
 
+    def _failed(self, transaction: Transaction, trouble: Trouble, detail: str) -> None:
+        """Have those answered who have no answer, and let the lane know which way led there."""
+        behind = self._ahead or (transaction if transaction.behind else None)
+        if transaction.evidence is not None or self._blamed:
+            pass
+        elif behind is not None and behind.way is not None and behind.written:
+            self._blame(behind.way, trouble, detail)
+        elif transaction.chunked:
+            self._blame(Way.CHUNKING, trouble, detail)
+        transaction.fail(trouble, detail, closing=self.closed_by is not None)
 
-def _never_positive(reply: Reply) -> Reply:
-    """Read a 2yz to DATA as what it is: an answer out of place, which takes no responsibility for a message."""
-    return Reply(451, f"4.5.0 answered {reply} to DATA") if reply.positive else reply
+    def _blame(self, way: Way, trouble: Trouble, detail: str) -> None:
+        """Doubt a way, once in a session; a receiver that only went away may have had another reason."""
+        self._blamed = True
+        self._habits.doubted(way, detail, strikes=1 if trouble is Trouble.LOST else STRIKES)
 
 
 async def _blocks(message: Outgoing) -> AsyncIterator[bytes]:

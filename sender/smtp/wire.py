@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import socket
 from asyncio.trsock import TransportSocket
 from collections import deque
 from typing import TYPE_CHECKING, cast
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     import ssl
 
     from sender.core.reply import Reply
+
+_QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # where there is none, the kernel takes up to 40 ms
 
 
 class WireError(SMTPServerDisconnected):
@@ -47,12 +50,14 @@ class Wire(SMTPProtocol):
         self._outstanding = 1  # the banner
         self._waiting: asyncio.Future[None] | None = None
         self._error: WireError | None = None
+        self._too_many = False  # replies have come
         self._timer: asyncio.TimerHandle | None = None
         self._deadline = 0.0
         self._limit_s = 0.0
         self._before_tls = False
         self._stuck = False  # the transport holds bytes that the peer has not taken
         self._reset = False  # the connection broke
+        self._unanswered = False  # what was received last was followed by nothing of ours, which would acknowledge it
 
     # from the transport
 
@@ -66,21 +71,25 @@ class Wire(SMTPProtocol):
         """Take replies. One that answers nothing ends the session, except 421, which may come at any time."""
         if self._error is not None:
             return
+        self._unanswered = True
+        malformed = None
         try:
             replies = self._parser.feed(data)
         except MalformedReplyError as error:
-            self._fail(Trouble.PROTOCOL, str(error))
-            return
+            replies, malformed = error.before, error
         for reply in replies:
             if self._outstanding == 0:
                 if reply.code == 421:  # noqa: PLR2004
                     self._received.append(reply)
                     self._fail(Trouble.LOST, f"closed by the receiver: {reply}")
                 else:
+                    self._too_many = True
                     self._fail(Trouble.PROTOCOL, f"a reply to nothing: {reply}")
                 return
             self._outstanding -= 1
             self._received.append(reply)
+        if malformed is not None:
+            self._fail(Trouble.PROTOCOL, str(malformed))
         self._wake()
 
     def eof_received(self) -> bool:
@@ -112,6 +121,11 @@ class Wire(SMTPProtocol):
     # for the session
 
     @property
+    def alive(self) -> bool:
+        """Tell whether the connection may still bring replies."""
+        return self._error is None
+
+    @property
     def usable(self) -> bool:
         """Tell whether a command may be sent: nothing is owed, nothing is left over, the peer is there."""
         return self._error is None and not self._outstanding and not self._received and not self._parser.pending
@@ -121,30 +135,33 @@ class Wire(SMTPProtocol):
         """Tell whether the connection broke, or fell silent: the receiver may not know that it is over."""
         return self._error is not None and (self._reset or self._error.trouble is Trouble.TIMEOUT)
 
-    @property
-    def said_early(self) -> bool:
-        """Tell whether a reply has come that was not read yet."""
-        return bool(self._received)
+    def check_count(self) -> None:
+        """Raise WireError where more replies have come than were asked for: none can be told from its neighbour."""
+        if self._too_many:
+            raise self._broken()
+
+    def has_said(self, replies: int) -> bool:
+        """Tell whether so many replies have come that were not read yet."""
+        return len(self._received) >= replies
 
     def send(self, data: bytes, replies: int) -> None:
-        """Write commands that `replies` replies will answer. Raises WireError where the dialogue is out of step."""
-        if self._error is not None:
-            raise self._error
+        """Write what `replies` replies will answer. Raises WireError where the dialogue is out of step."""
         if not self.usable:
-            self._fail(Trouble.PROTOCOL, "the receiver has sent more than it was asked for")
+            self.give_up("the receiver has sent more than it was asked for")
+            raise self._broken()
+        self.send_more(data, replies)
+
+    def send_more(self, data: bytes, replies: int = 0) -> None:
+        """Write more while replies are owed: what belongs to the content, or is pipelined behind it."""
+        if self._error is not None or self._write_failed:
             raise self._broken()
         self._outstanding += replies
+        self._unanswered = False
         self._transport.write(data)
 
-    def send_content(self, data: bytes) -> None:
-        """Write content; the reply to its end is counted by `expect_reply`."""
-        if self._error is not None:
-            raise self._error
-        self._transport.write(data)
-
-    def expect_reply(self) -> None:
-        """Count one reply more: to the content that follows."""
-        self._outstanding += 1
+    def received(self) -> Reply | None:
+        """Give the next reply if it has come."""
+        return self._received.popleft() if self._received else None
 
     async def reply(self, timeout_s: float) -> Reply:
         """Give the next reply. Raises WireError; a timeout ends the connection, however much of a reply has come."""
@@ -155,11 +172,13 @@ class Wire(SMTPProtocol):
             await self._wait(deadline, timeout_s)
         return self._received.popleft()
 
-    async def sent(self, timeout_s: float) -> None:
-        """Wait until the peer has taken what was written, or says something, or the time is over."""
+    async def sent(self, timeout_s: float, replies: int = 1) -> None:
+        """Wait until the peer has taken what was written, or has said so many replies, or the time is over."""
         deadline = self._loop.time() + timeout_s
-        while (self._stuck or self._write_failed) and not self._received:
+        while (self._stuck or self._write_failed) and len(self._received) < replies:
             if self._error is not None:
+                if self._received:
+                    return  # what it has said before counts
                 raise self._error
             await self._wait(deadline, timeout_s)
 
@@ -171,6 +190,11 @@ class Wire(SMTPProtocol):
     def abort(self) -> None:
         """End the connection at once; what is buffered is thrown away."""
         self._fail(Trouble.LOST, "aborted")
+
+    def give_up(self, detail: str) -> None:
+        """End the connection, for it is out of step: what was received and not read answers nothing."""
+        self._received.clear()
+        self._fail(Trouble.PROTOCOL, detail)
 
     # for aiosmtplib
 
@@ -199,6 +223,17 @@ class Wire(SMTPProtocol):
         self._before_tls = False
         self._transport.set_write_buffer_limits(high=0)
         return response
+
+    def _acknowledge(self) -> None:
+        """Have the kernel acknowledge now what was received, and not when it sees fit.
+
+        A receiver that does not set TCP_NODELAY (Postfix is one) sends no further reply before.
+        """
+        self._unanswered = False
+        link = self._transport.get_extra_info("socket")
+        if link is not None and _QUICKACK is not None:
+            with contextlib.suppress(OSError):
+                link.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
 
     @property
     def _write_failed(self) -> bool:
@@ -245,6 +280,8 @@ class Wire(SMTPProtocol):
             if self._timer is not None:
                 self._timer.cancel()
             self._timer = self._loop.call_at(self._deadline, self._timed_out)
+        if self._unanswered and self._outstanding:
+            self._acknowledge()
         self._waiting = self._loop.create_future()
         try:
             await self._waiting

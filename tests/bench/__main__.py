@@ -8,7 +8,7 @@ import statistics
 import sys
 from typing import TYPE_CHECKING
 
-from tests.bench import controller, receivers
+from tests.bench import controller, receivers, roundtrip
 from tests.bench.postfix_drain import postfix_drain, smtp_source_rate
 from tests.bench.sender_drain import sender_drain
 from tests.servers import PostfixSender, ServerMissing, SmtpSink, SmtpSource
@@ -43,10 +43,16 @@ async def _controller(given: argparse.Namespace) -> None:
     controller.controller(seeds=given.seeds, receivers=given.drawn, scenarios=given.scenario)
 
 
+async def _roundtrip(given: argparse.Namespace) -> None:
+    _require(*roundtrip.NEEDS)
+    await roundtrip.roundtrip(given.distant, given.to.lower())
+
+
 ROWS: dict[str, Callable[[argparse.Namespace], Awaitable[None]]] = {
     "drain": _drain,
     "receivers": _receivers,
     "controller": _controller,
+    "roundtrip": _roundtrip,
 }
 
 
@@ -82,6 +88,9 @@ def _parser() -> argparse.ArgumentParser:
     simulated.add_argument("--seeds", type=int, default=2, help="runs of each scenario")
     simulated.add_argument("--drawn", type=int, default=60, metavar="N", help="receivers drawn at random")
     simulated.add_argument("--scenario", action="append", default=[], metavar="NAME", help="only these scenarios")
+    distant = parser.add_argument_group("roundtrip")
+    distant.add_argument("--distant", type=int, default=800, metavar="MESSAGES", help="that each sender sends")
+    distant.add_argument("--to", default="", metavar="WORD", help="only receivers whose names contain this")
     return parser
 
 

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 PATIENCE_S = 10.0
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 OFFER = b"250-peer.test\r\n250-SIZE 100000000\r\n250-8BITMIME\r\n250 SMTPUTF8\r\n"
+OFFER_CHUNKING = (
+    b"250-peer.test\r\n250-PIPELINING\r\n250-CHUNKING\r\n250-SIZE 100000000\r\n250-8BITMIME\r\n250 SMTPUTF8\r\n"
+)
 OFFER_PIPELINING = b"250-peer.test\r\n250-PIPELINING\r\n250-SIZE 100000000\r\n250-8BITMIME\r\n250 SMTPUTF8\r\n"
 
 
@@ -130,6 +133,22 @@ class Content:
         while b"\r\n.\r\n" not in b"\r\n" + link.buffer:
             await link.receive()
         link.visit.content = link.taken((b"\r\n" + link.buffer).index(b"\r\n.\r\n") + 3)
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Read BDAT with LAST, and its octets."""
+
+    async def play(self, link: Link) -> None:
+        """Read them."""
+        await Expect(b"BDAT ").play(link)
+        command = link.visit.commands[-1]
+        if not command.endswith(b" LAST"):
+            link.visit.wrong = f"{command!r} came in place of the last chunk"
+        size = int(command.split()[1])
+        while len(link.buffer) < size:
+            await link.receive()
+        link.visit.content = link.taken(size)
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,7 @@ async def test_a_full_disk_refuses_submissions_for_now(world: World) -> None:
 
 async def test_outcomes_that_cannot_be_recorded_wait(world: World) -> None:
     """Deliveries stop while outcomes cannot be recorded, /readyz says so, and afterwards nothing is repeated."""
-    receiver = await world.site("slow.test", Behaviour(latency_s=0.05))
+    receiver = await world.site("slow.test", Behaviour(latency_s=0.05, accept_delay_s=0.1))
     await world.start()
     await world.submit([world.message(f"user{number}@slow.test") for number in range(150)])
     taken = receiver.tally.messages
@@ -130,7 +130,7 @@ async def test_outcomes_that_cannot_be_recorded_wait(world: World) -> None:
 
 async def test_a_stop_on_a_full_disk_ends(world: World) -> None:
     """A daemon that cannot record outcomes ends when it is told to; what it could not record is tried again."""
-    receiver = await world.site("slow.test", Behaviour(latency_s=0.05))
+    receiver = await world.site("slow.test", Behaviour(latency_s=0.05, accept_delay_s=0.1))
     await world.start()
     await world.submit([world.message(f"user{number}@slow.test") for number in range(100)])
     taken = receiver.tally.messages

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 _MESSAGES = 400
 _EXCHANGE = "451 4.7.652 The mail server [{peer}] has exceeded the maximum number of connections."
 _CAPS = {
-    "banner": Behaviour(max_sessions=3, latency_s=0.01),
-    "mail": Behaviour(max_sessions=3, latency_s=0.01, refuse_at="mail", refuse_with=_EXCHANGE),
+    "banner": Behaviour(max_sessions=3, latency_s=0.01, accept_delay_s=0.01),
+    "mail": Behaviour(max_sessions=3, latency_s=0.01, accept_delay_s=0.01, refuse_at="mail", refuse_with=_EXCHANGE),
 }
 
 

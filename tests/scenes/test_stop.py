@@ -18,7 +18,7 @@ from tests.servers.process import free_port
 if TYPE_CHECKING:
     from tests.scenes.world import World
 
-_SLOW = Behaviour(latency_s=0.05)
+_SLOW = Behaviour(latency_s=0.05, accept_delay_s=0.1)  # one message per session and tenth of a second, at the most
 _MANY = 3000  # more than twenty sessions carry before they are all open
 
 

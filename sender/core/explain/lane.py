@@ -30,6 +30,12 @@ _ENDS = {
     "max_sessions": " It goes on when one of them ends.",
     "spool": " It goes on when they can be.",
 }
+_WAYS = {
+    "pipelining": "PIPELINING: it gets each command when the one before is answered",
+    "overlapping": "an envelope that comes with the content before it: it gets that when the content is answered",
+    "chunking": "CHUNKING: it gets content by DATA",
+    "doubling": "two contents at once: it gets one after the other",
+}
 _TOLD = 6
 
 
@@ -44,6 +50,7 @@ def explain_lane(lane: Mapping[str, Any], now: float) -> list[str]:
         *_pace(lane, now),
         *_state(lane, now),
         *explain_rests(lane, now),
+        *(f"The receiver mishandles {_WAYS[way]}." for way in lane["mishandled"] if way in _WAYS),
         *_outlook(lane),
     ]
 

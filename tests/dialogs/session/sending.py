@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ssl
+from collections import deque
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sender.core.outcome import Trouble
 from sender.core.stage import Stage
+from sender.sandbox import Behaviour, Close, Hang
 from sender.settings import DeliverySettings, Tls
+from sender.smtp.habits import Habits
 from sender.smtp.opening import Refused, Target, open_session
 from sender.smtp.session import Answer, Outgoing, Session
 
@@ -22,9 +26,18 @@ TIMEOUTS = (
     "rcpt_timeout",
     "data_timeout",
     "block_timeout",
+    "rset_timeout",
     "end_of_data_timeout",
     "quit_timeout",
 )
+
+
+WAYS = ("step by step", "pipelining", "chunking")
+
+
+def taking(way: str, scripted: Mapping[str, Sequence[str | Close | Hang]] | None = None) -> Behaviour:
+    """Make a receiver's behaviour that has messages sent in one of the WAYS."""
+    return Behaviour(pipelining=way != "step by step", chunking=way == "chunking", scripted=scripted or {})
 
 
 def limits(patient_s: float = 5.0, **timeouts: float) -> DeliverySettings:
@@ -34,20 +47,46 @@ def limits(patient_s: float = 5.0, **timeouts: float) -> DeliverySettings:
 
 
 async def attempt(
-    port: int, timeouts: DeliverySettings | None = None, *, tls: Tls = "none", host: str = "mx.sandbox.test"
+    port: int,
+    timeouts: DeliverySettings | None = None,
+    *,
+    tls: Tls = "none",
+    host: str = "mx.sandbox.test",
+    habits: Habits | None = None,
 ) -> Session | Refused:
     """Open a session, or be refused."""
     target = Target(host=host, address="127.0.0.1", port=port, source_address="", helo="sender.test", tls=tls)
-    return await open_session(target, timeouts or limits())
+    return await open_session(target, timeouts or limits(), habits)
 
 
 async def connect(
-    port: int, timeouts: DeliverySettings | None = None, *, tls: Tls = "none", host: str = "mx.sandbox.test"
+    port: int,
+    timeouts: DeliverySettings | None = None,
+    *,
+    tls: Tls = "none",
+    host: str = "mx.sandbox.test",
+    habits: Habits | None = None,
 ) -> Session:
     """Open a session that must open."""
-    session = await attempt(port, timeouts, tls=tls, host=host)
+    session = await attempt(port, timeouts, tls=tls, host=host, habits=habits)
     assert isinstance(session, Session)
     return session
+
+
+async def converse(session: Session, *messages: Outgoing) -> list[list[Answer]]:
+    """Carry messages as the engine does: each is offered behind the one before, and carried on if it was taken."""
+    waiting = deque(messages)
+    answers: list[list[Answer]] = []
+    taken: list[Outgoing] = []
+
+    def following() -> Outgoing | None:
+        taken.extend([waiting.popleft()] if waiting else [])
+        return taken[-1] if taken else None
+
+    while taken or (waiting and (session.usable or not answers)):
+        message = taken.pop() if taken else waiting.popleft()
+        answers.append(await session.transact(message, following))
+    return answers
 
 
 def letter(*rcpt_tos: str, content: bytes = HELLO, mail_from: str = "me@a.test") -> Outgoing:

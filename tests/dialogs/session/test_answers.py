@@ -27,25 +27,24 @@ from tests.dialogs.peer import (
     Close as PeerClose,
 )
 
-from .sending import connect, delivered, letter, limits, shown
+from .sending import WAYS, connect, delivered, letter, limits, shown, taking
 
 RCPTS = ("one@b.test", "two@b.test", "three@b.test")
 MIX = ("250 ok", "450 later", "550 no", "452 4.5.3 too many", "251 forwarded", "252 perhaps", "421 4.7.0 bye")
 
 
-@pytest.mark.parametrize("pipelining", [False, True])
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("count", [1, 2, 3])
-async def test_p11_each_recipient_gets_its_own_answer(count: int, *, pipelining: bool) -> None:
+async def test_p11_each_recipient_gets_its_own_answer(count: int, way: str) -> None:
     """Of every mix of replies to RCPT each recipient gets its own, the accepted ones the answer to the content.
 
     A 421 answers for itself and for all who are not decided before it.
     """
-    behaviour = Behaviour(pipelining=pipelining)
-    async with Receiver(behaviour, keep_arrivals=True) as receiver:
+    async with Receiver(taking(way), keep_arrivals=True) as receiver:
         for mix in itertools.product(MIX, repeat=count):
             closing = next((index for index, reply in enumerate(mix) if reply.startswith("421")), None)
             script = [Close(reply=reply) if reply.startswith("421") else reply for reply in mix]
-            receiver.behaviour = Behaviour(pipelining=pipelining, scripted={"rcpt": script})
+            receiver.behaviour = taking(way, {"rcpt": script})
             receiver.arrivals.clear()
             session = await connect(receiver.port)
             answers = await session.transact(letter(*RCPTS[:count]))
@@ -62,11 +61,10 @@ async def test_p11_each_recipient_gets_its_own_answer(count: int, *, pipelining:
             session.abort()
 
 
-@pytest.mark.parametrize("pipelining", [False, True])
-async def test_p11_the_next_message_is_clean_of_the_one_before(*, pipelining: bool) -> None:
+@pytest.mark.parametrize("way", WAYS)
+async def test_p11_the_next_message_is_clean_of_the_one_before(way: str) -> None:
     """After an envelope that came to nothing RSET goes first, so the next message is not answered 503."""
-    behaviour = Behaviour(pipelining=pipelining, scripted={"rcpt": ["550 no", "450 later"]})
-    async with Receiver(behaviour, keep_arrivals=True) as receiver:
+    async with Receiver(taking(way, {"rcpt": ["550 no", "450 later"]}), keep_arrivals=True) as receiver:
         session = await connect(receiver.port)
         assert shown(await session.transact(letter("no@b.test"))) == [(Stage.RCPT, 550)]
         assert shown(await session.transact(letter("later@b.test"))) == [(Stage.RCPT, 450)]
@@ -104,17 +102,19 @@ async def test_reset_goes_first_where_an_envelope_was_left_open_and_only_there(o
         await peer.ended()
 
 
-@pytest.mark.parametrize("pipelining", [False, True])
 @pytest.mark.parametrize(
-    ("stage", "expected"),
-    [("mail", Stage.MAIL), ("data", Stage.DATA), ("end_of_data", Stage.END_OF_DATA)],
+    ("stage", "expected", "way"),
+    [
+        (stage, expected, way)
+        for stage, expected in (("mail", Stage.MAIL), ("data", Stage.DATA), ("end_of_data", Stage.END_OF_DATA))
+        for way in WAYS
+        if (stage, way) != ("data", "chunking")
+    ],
 )
-async def test_p9_a_421_answers_for_everybody_and_ends_the_session(
-    stage: str, expected: Stage, *, pipelining: bool
-) -> None:
+async def test_p9_a_421_answers_for_everybody_and_ends_the_session(stage: str, expected: Stage, way: str) -> None:
     """All undecided recipients get the text of the 421 at its stage, and the session takes no other message."""
     script = {stage: [Close(reply="421 4.3.2 going down")]}
-    async with Receiver(Behaviour(pipelining=pipelining, scripted=script)) as receiver:
+    async with Receiver(taking(way, script)) as receiver:
         session = await connect(receiver.port)
         answers = await session.transact(letter(*RCPTS))
         assert shown(answers) == [(expected, 421)] * 3
@@ -128,8 +128,8 @@ async def test_p9_a_421_answers_for_everybody_and_ends_the_session(
 async def test_p9_those_who_were_refused_before_the_421_stay_refused() -> None:
     """A 550 that was given before the session was closed is not undone by its closing."""
     script: list[str | Close] = ["550 5.1.1 no", "250 ok", Close(reply="421 4.7.0 too fast")]
-    for pipelining in (False, True):
-        async with Receiver(Behaviour(pipelining=pipelining, scripted={"rcpt": script})) as receiver:
+    for way in WAYS:
+        async with Receiver(taking(way, {"rcpt": script})) as receiver:
             session = await connect(receiver.port)
             answers = await session.transact(letter(*RCPTS))
             assert shown(answers) == [(Stage.RCPT, 550), (Stage.RCPT, 421), (Stage.RCPT, 421)]
@@ -148,12 +148,12 @@ async def test_p9_a_421_that_nobody_asked_for_ends_the_session_with_its_text() -
         assert "421 4.4.2 idle" in answer.detail
 
 
-@pytest.mark.parametrize("pipelining", [False, True])
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("refusal", ["452 4.5.3 Too many recipients", "552 Too many recipients"])
-async def test_p12_the_recipients_that_are_too_many_are_told_apart(refusal: str, *, pipelining: bool) -> None:
+async def test_p12_the_recipients_that_are_too_many_are_told_apart(refusal: str, way: str) -> None:
     """The message goes to those who were taken, and the others get the refusal itself."""
     script = {"rcpt": ["250 ok", refusal, refusal]}
-    async with Receiver(Behaviour(pipelining=pipelining, scripted=script), keep_arrivals=True) as receiver:
+    async with Receiver(taking(way, script), keep_arrivals=True) as receiver:
         session = await connect(receiver.port)
         answers = await session.transact(letter(*RCPTS))
         code = int(refusal[:3])
@@ -198,7 +198,7 @@ async def test_l9_a_reset_that_hangs_changes_no_answer_given_before() -> None:
     """The refusals of one message stand, and the RSET before the next one is that one's trouble."""
     steps = [*said("MAIL", b"250 ok\r\n"), *said("RCPT", b"550 no\r\n"), Expect(b"RSET")]
     async with Peer([*greeting(), *steps]) as peer:
-        session = await connect(peer.port, limits(mail_timeout=0.05))
+        session = await connect(peer.port, limits(rset_timeout=0.05))
         assert shown(await session.transact(letter())) == [(Stage.RCPT, 550)]
         assert shown(await session.transact(letter())) == [(Stage.RSET, Trouble.TIMEOUT)]
         assert not session.usable
@@ -283,8 +283,8 @@ async def test_that_an_envelope_was_taken_is_told_before_the_content_is_answered
     async with Receiver(behaviour) as receiver:
         session = await connect(receiver.port)
         told: list[int] = []
-        answers = await session.transact(letter(), lambda: told.append(receiver.tally.messages))
+        answers = await session.transact(letter(), on_envelope=lambda: told.append(receiver.tally.messages))
         assert (delivered(answers), told, receiver.tally.messages) == (True, [0], 1)
-        answers = await session.transact(letter(), lambda: told.append(-1))
+        answers = await session.transact(letter(), on_envelope=lambda: told.append(-1))
         assert (shown(answers), told) == ([(Stage.RCPT, 450)], [0])
         await session.quit()

@@ -14,7 +14,7 @@ from sender.sandbox import Behaviour, Receiver
 from sender.smtp.session import PIECE
 from tests.dialogs.peer import OFFER, OFFER_PIPELINING, Content, Pause, Peer, Send, Take, envelope, greeting
 
-from .sending import connect, delivered, letter, limits, shown
+from .sending import WAYS, connect, delivered, letter, limits, shown, taking
 
 CONTENTS = {
     "empty": b"",
@@ -32,12 +32,12 @@ CONTENTS = {
 }
 
 
-@pytest.mark.parametrize("pipelining", [False, True])
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", sorted(CONTENTS))
-async def test_content_arrives_byte_for_byte(name: str, *, pipelining: bool) -> None:
+async def test_content_arrives_byte_for_byte(name: str, way: str) -> None:
     """The receiver has what was given, with a line end where the last line had none."""
     content = CONTENTS[name]
-    async with Receiver(Behaviour(pipelining=pipelining), keep_arrivals=True) as receiver:
+    async with Receiver(taking(way), keep_arrivals=True) as receiver:
         session = await connect(receiver.port)
         assert delivered(await session.transact(letter(content=content)))
         assert delivered(await session.transact(letter(content=b"next\r\n")))

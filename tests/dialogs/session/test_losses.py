@@ -31,21 +31,20 @@ from tests.dialogs.peer import (
 )
 from tests.dialogs.peer import Close as PeerClose
 
-from .sending import connect, delivered, letter, limits, shown
+from .sending import WAYS, connect, delivered, letter, limits, shown, taking
 
 LONG = b"Subject: x\r\n\r\n" + b"0123456789abcdef" * 4 * 300_000 + b"\r\n"  # 19 MB: no buffer on the way takes it
 STAGES = [("mail", Stage.MAIL), ("rcpt", Stage.RCPT), ("data", Stage.DATA)]
 
 
-@pytest.mark.parametrize("pipelining", [False, True])
+@pytest.mark.parametrize("way", ["step by step", "pipelining"])
 @pytest.mark.parametrize("abort", [False, True])
 @pytest.mark.parametrize(("scripted", "stage"), STAGES)
 async def test_p5_a_connection_that_ends_in_the_envelope_is_lost(
-    scripted: str, stage: Stage, *, abort: bool, pipelining: bool
+    scripted: str, stage: Stage, way: str, *, abort: bool
 ) -> None:
     """A receiver that closes instead of answering a command has not taken the message."""
-    behaviour = Behaviour(pipelining=pipelining, scripted={scripted: [Close(abort=abort)]})
-    async with Receiver(behaviour) as receiver:
+    async with Receiver(taking(way, {scripted: [Close(abort=abort)]})) as receiver:
         session = await connect(receiver.port)
         assert shown(await session.transact(letter("one@b.test", "two@b.test"))) == [(stage, Trouble.LOST)] * 2
         assert not session.usable
@@ -53,12 +52,30 @@ async def test_p5_a_connection_that_ends_in_the_envelope_is_lost(
         assert receiver.tally.messages == 0
 
 
-async def test_p5_who_was_answered_before_the_loss_keeps_the_answer() -> None:
+@pytest.mark.parametrize("abort", [False, True])
+@pytest.mark.parametrize(("scripted", "stage"), STAGES[:2])
+async def test_p20_a_connection_that_ends_behind_a_bdat_leaves_the_outcome_unknown(
+    scripted: str, stage: Stage, *, abort: bool
+) -> None:
+    """Where the content went with the envelope, only an answer tells that it was not taken."""
+    async with Receiver(taking("chunking", {scripted: [Close(abort=abort)]})) as receiver:
+        session = await connect(receiver.port)
+        answers = await session.transact(letter("one@b.test", "two@b.test"))
+        assert shown(answers) == [(stage, Trouble.LOST_AFTER_CONTENT)] * 2
+        assert all(answer.ambiguous for answer in answers)
+        assert not session.usable
+        await receiver.until_idle()
+        assert receiver.tally.messages == 0
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_p5_who_was_answered_before_the_loss_keeps_the_answer(way: str) -> None:
     """A refusal that came before the connection was lost stands, the others are lost."""
-    async with Receiver(Behaviour(scripted={"rcpt": ["550 no", "250 ok", Close()]})) as receiver:
+    lost = (Stage.RCPT, Trouble.LOST_AFTER_CONTENT if way == "chunking" else Trouble.LOST)
+    async with Receiver(taking(way, {"rcpt": ["550 no", "250 ok", Close()]})) as receiver:
         session = await connect(receiver.port)
         answers = await session.transact(letter("one@b.test", "two@b.test", "three@b.test"))
-        assert shown(answers) == [(Stage.RCPT, 550), (Stage.RCPT, Trouble.LOST), (Stage.RCPT, Trouble.LOST)]
+        assert shown(answers) == [(Stage.RCPT, 550), lost, lost]
 
 
 @pytest.mark.parametrize("abort", [False, True])
@@ -73,9 +90,12 @@ async def test_p5_a_connection_that_ends_within_the_content_is_lost(*, abort: bo
 
 @pytest.mark.parametrize("abort", [False, True])
 @pytest.mark.parametrize("accept", [False, True])
-async def test_p5_a_connection_that_ends_after_the_dot_leaves_the_outcome_unknown(*, accept: bool, abort: bool) -> None:
+@pytest.mark.parametrize("way", WAYS)
+async def test_p5_a_connection_that_ends_after_the_dot_leaves_the_outcome_unknown(
+    way: str, *, accept: bool, abort: bool
+) -> None:
     """After the final dot and before its answer nobody knows, whether the receiver took the message or not."""
-    async with Receiver(Behaviour(scripted={"end_of_data": [Close(abort=abort, accept=accept)]})) as receiver:
+    async with Receiver(taking(way, {"end_of_data": [Close(abort=abort, accept=accept)]})) as receiver:
         session = await connect(receiver.port)
         answers = await session.transact(letter("one@b.test", "two@b.test"))
         assert shown(answers) == [(Stage.END_OF_DATA, Trouble.LOST_AFTER_CONTENT)] * 2
@@ -83,10 +103,11 @@ async def test_p5_a_connection_that_ends_after_the_dot_leaves_the_outcome_unknow
         assert receiver.tally.messages == accept
 
 
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("reply", ["250 2.0.0 taken", "550 5.7.1 no", "451 4.3.0 later"])
-async def test_p22_an_answer_to_the_content_stands_whatever_follows(reply: str) -> None:
+async def test_p22_an_answer_to_the_content_stands_whatever_follows(reply: str, way: str) -> None:
     """A verdict that was received counts, though the connection ends behind it."""
-    async with Receiver(Behaviour(scripted={"end_of_data": [Close(reply=reply)]})) as receiver:
+    async with Receiver(taking(way, {"end_of_data": [Close(reply=reply)]})) as receiver:
         session = await connect(receiver.port)
         answers = await session.transact(letter())
         assert shown(answers) == [(Stage.END_OF_DATA, int(reply[:3]))]
@@ -104,15 +125,12 @@ async def test_p22_a_half_close_behind_the_answer_leaves_it_valid() -> None:
         assert not session.usable
 
 
-@pytest.mark.parametrize("pipelining", [False, True])
+@pytest.mark.parametrize("way", ["step by step", "pipelining"])
 @pytest.mark.parametrize(("scripted", "stage"), STAGES)
-async def test_p2_silence_in_the_envelope_is_a_timeout_at_its_stage(
-    scripted: str, stage: Stage, *, pipelining: bool
-) -> None:
+async def test_p2_silence_in_the_envelope_is_a_timeout_at_its_stage(scripted: str, stage: Stage, way: str) -> None:
     """Each stage has its own timer; when it ends the connection is closed and the stage is told."""
     names = {"mail": "mail_timeout", "rcpt": "rcpt_timeout", "data": "data_timeout"}
-    behaviour = Behaviour(pipelining=pipelining, scripted={scripted: [Hang()]})
-    async with Receiver(behaviour) as receiver:
+    async with Receiver(taking(way, {scripted: [Hang()]})) as receiver:
         session = await connect(receiver.port, limits(**{names[scripted]: 0.05}))
         (answer,) = await session.transact(letter())
         assert (answer.stage, answer.trouble) == (stage, Trouble.TIMEOUT)

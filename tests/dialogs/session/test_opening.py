@@ -283,7 +283,7 @@ async def test_what_was_offered_in_clear_text_is_forgotten_under_tls() -> None:
 
 async def test_p2_a_receiver_that_hangs_under_tls_is_left() -> None:
     """Timers hold under TLS as well, and the connection is closed."""
-    async with Receiver(Behaviour(tls=server_context(), scripted={"mail": [Hang()]})) as receiver:
+    async with Receiver(Behaviour(tls=server_context(), chunking=False, scripted={"mail": [Hang()]})) as receiver:
         session = await connect(receiver.port, limits(mail_timeout=0.05), tls="opportunistic")
         (answer,) = await session.transact(letter())
         assert (answer.stage, answer.trouble) == (Stage.MAIL, Trouble.TIMEOUT)

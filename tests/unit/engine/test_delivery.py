@@ -136,12 +136,35 @@ def test_a_message_that_found_a_dead_session_remembers_it() -> None:
     assert [again.reconnected for again in in_order(throttled, delivery, 100)] == [False]
 
 
-@pytest.mark.parametrize("trouble", Trouble)
+@pytest.mark.parametrize("transactions", [1, 2, 9])
+@pytest.mark.parametrize("reconnected", [False, True])
+@pytest.mark.parametrize("stage", [Stage.RSET, Stage.MAIL, Stage.RCPT, Stage.DATA, Stage.END_OF_DATA])
+def test_a_message_that_had_not_its_turn_pays_nothing_as_often_as_that_happens(
+    stage: Stage, transactions: int, *, reconnected: bool
+) -> None:
+    """What was untried goes again with all its recipients, and is not marked: others were answered meanwhile."""
+    answers = [Answer(stage, trouble=Trouble.UNTRIED, detail="closed")] * 2
+    judgement = _judged(answers, transactions=transactions, reconnected=reconnected)
+    assert (len(judgement.again), judgement.settled, judgement.throttles) == (2, [], {})
+    assert judgement.session_over
+    assert (judgement.ambiguous, judgement.proven) == (False, False)
+    delivery = _delivery(2, reconnected=reconnected)
+    assert [again.reconnected for again in in_order(judgement, delivery, 100)] == [reconnected]
+
+
+@pytest.mark.parametrize("trouble", [trouble for trouble in Trouble if trouble is not Trouble.UNTRIED])
 def test_only_a_connection_that_is_lost_after_the_content_is_ambiguous(trouble: Trouble) -> None:
     """Where the final dot may have arrived, the transaction may be repeated, and is counted as such."""
     judgement = _judged([Answer(Stage.END_OF_DATA, trouble=trouble)], transactions=1)
     assert judgement.ambiguous is (trouble is Trouble.LOST_AFTER_CONTENT)
     assert [result.verdict.outcome for result in judgement.settled] == [Outcome.DEFERRED]
+
+
+@pytest.mark.parametrize("trouble", [Trouble.PROTOCOL, Trouble.LOST_AFTER_CONTENT])
+def test_a_trouble_of_a_message_that_was_sent_whole_is_ambiguous(trouble: Trouble) -> None:
+    """A receiver that is out of step when it has the content may have taken it."""
+    assert _judged([Answer(Stage.RCPT, trouble=trouble, sent=True)]).ambiguous
+    assert not _judged([Answer(Stage.RCPT, reply=Reply(450, "later"), sent=True)]).ambiguous
 
 
 @pytest.mark.parametrize(

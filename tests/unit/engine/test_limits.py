@@ -10,6 +10,7 @@ import pytest
 from sender.core.provider import Provider
 from sender.engine.limits import Limits, configured
 from sender.settings import from_tables
+from sender.smtp.habits import Way
 
 
 @pytest.mark.parametrize(
@@ -37,3 +38,24 @@ def test_what_a_provider_publishes_holds_where_the_operator_says_nothing() -> No
     assert configured(from_tables({}, Path("sender.toml")), "mx.big.test", provider) == Limits(20, 20, 100)
     own = {"destinations": {"big": {"max_window": 40, "messages_per_session": 50}}}
     assert configured(from_tables(own, Path("sender.toml")), "mx.big.test", provider) == Limits(40, 50, 100)
+
+
+@pytest.mark.parametrize(
+    ("general", "here", "forbidden"),
+    [
+        ({}, {}, ()),
+        ({"pipelining": False}, {}, (Way.PIPELINING,)),
+        ({"pipelining": False, "chunking": False}, {"pipelining": True}, (Way.CHUNKING,)),
+        ({}, {"pipelining": False, "chunking": False}, (Way.PIPELINING, Way.CHUNKING)),
+        ({"chunking": False}, {"chunking": True}, ()),
+    ],
+)
+def test_a_site_may_be_denied_an_extension_or_given_it_back(
+    general: dict[str, bool], here: dict[str, bool], forbidden: tuple[Way, ...]
+) -> None:
+    """What the operator says of a site goes before what he says of all; where nothing is said, all is used."""
+    settings = from_tables({"delivery": general, "destinations": {"mx.example": here}}, Path("sender.toml"))
+    assert configured(settings, "mx.example").forbidden == forbidden
+    assert configured(settings, "other.example").forbidden == tuple(
+        Way(name) for name in ("pipelining", "chunking") if not general.get(name, True)
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from dataclasses import replace
 from pathlib import Path
@@ -76,6 +77,47 @@ async def test_commands_ahead_of_their_replies_are_noticed_without_pipelining() 
         assert receiver.tally.uninvited == 0
         await client.say("NOOP", "NOOP")
     assert receiver.tally.uninvited == 1
+
+
+_CONTENT = b"DATA\r\nx\r\n.\r\n"
+_ENVELOPE = b"MAIL FROM:<me@a.test>\r\nRCPT TO:<you@b.test>\r\n"
+
+
+async def test_content_that_comes_before_it_is_asked_for_is_noticed() -> None:
+    """A peer that does not wait for the 354 (RFC 2920 section 3.1) is served, and counted."""
+    async with Receiver(Behaviour()) as receiver, Client(receiver) as client:
+        await client.greet()
+        client.send(_ENVELOPE + _CONTENT)
+        assert codes([await client.reply() for _ in range(4)]) == ["250", "250", "354", "250"]
+    assert (receiver.tally.uninvited, receiver.tally.ahead) == (1, 0)
+
+
+@pytest.mark.parametrize("content", [b"x\r\n.\r\n", b"BDAT 1 LAST\r\nx"])
+@pytest.mark.parametrize("forgets", [False, True])
+async def test_what_comes_with_the_end_of_a_message_is_answered_or_forgotten(content: bytes, *, forgets: bool) -> None:
+    """The beginning of the next message may come with the end of one; only a receiver that forgets drops it."""
+    async with Receiver(Behaviour(forgets_ahead=forgets)) as receiver, Client(receiver) as client:
+        await client.greet()
+        client.send(_ENVELOPE)
+        assert codes([await client.reply() for _ in range(2)]) == ["250", "250"]
+        if not content.startswith(b"BDAT"):
+            assert codes(await client.say("DATA")) == ["354"]
+        client.send(content + _ENVELOPE)
+        assert codes([await client.reply() for _ in range(1 if forgets else 3)]) == ["250"] * (1 if forgets else 3)
+        assert codes(await client.say("RCPT TO:<you@b.test>")) == ["503" if forgets else "250"]
+    assert (receiver.tally.ahead, receiver.tally.uninvited) == (1, 0)
+
+
+async def test_a_message_that_begins_while_another_is_dealt_with_is_ahead() -> None:
+    """What comes in before the answer to the message before has left is ahead of it too."""
+    async with Receiver(Behaviour(latency_s=0.05)) as receiver, Client(receiver) as client:
+        await client.greet()
+        client.send(_ENVELOPE + b"BDAT 1 LAST\r\nx")
+        while receiver.tally.messages == 0:  # noqa: ASYNC110 - a tally has no events
+            await asyncio.sleep(0)
+        client.send(_ENVELOPE + b"BDAT 1 LAST\r\nx")
+        assert codes([await client.reply() for _ in range(6)]) == ["250"] * 6
+    assert (receiver.tally.ahead, receiver.tally.messages) == (1, 2)
 
 
 async def test_helo_works_where_ehlo_does_not() -> None:

@@ -159,7 +159,12 @@ class _ModelSession(Session):
         """Tell whether another transaction may be tried."""
         return not self._over and self.closed_by is None
 
-    async def transact(self, message: Outgoing, on_envelope: Callable[[], None] | None = None) -> list[Answer]:
+    async def transact(
+        self,
+        message: Outgoing,
+        following: Callable[[], Outgoing | None] = lambda: None,
+        on_envelope: Callable[[], None] | None = None,
+    ) -> list[Answer]:
         """Carry a message as the model says."""
         assert self._visit is not None
         refusal = self._receiver.mail(self._visit, Message(0, 0.0))

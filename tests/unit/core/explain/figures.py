@@ -49,6 +49,7 @@ def lane(**facts: Any) -> Figures:  # noqa: ANN401 - any fact of a lane
         "paced": None,
         "connect_failure": "",
         "next_connect_at": None,
+        "mishandled": [],
         "suspension": None,
         "shared_with": [],
         "share_sessions": facts.get("sessions", 0),

@@ -8,6 +8,7 @@ import pytest
 
 from sender.core.explain import explain_lane
 from sender.core.window import Cause, Obstacle
+from sender.smtp.habits import Way
 
 from .figures import HOUR, MINUTE, NOW, TOO_MANY, change, lane
 
@@ -377,3 +378,12 @@ def test_every_cause_has_words(cause: Cause) -> None:
         text = "\n".join(explain_lane(lane(history=[entry], taught=taught), NOW))
         assert f": {cause}" not in text
         assert "{" not in text
+
+
+@pytest.mark.parametrize("way", Way)
+def test_what_a_receiver_mishandles_is_told_with_what_it_gets_instead(way: Way) -> None:
+    """A lane that saves no round trips on some way says so, for every way there is."""
+    told = [sentence for sentence in explain_lane(lane(mishandled=[way.value]), NOW) if "mishandles" in sentence]
+    assert len(told) == 1
+    assert "it gets" in told[0]
+    assert not any("mishandles" in sentence for sentence in explain_lane(lane(), NOW))

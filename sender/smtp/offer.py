@@ -1,0 +1,67 @@
+"""What a receiver announces in reply to EHLO, and the commands that it gets accordingly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sender.core.address import needs_smtputf8, wire_form
+from sender.core.reply import Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sender.smtp.transaction import Outgoing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """The extensions that matter to a transaction."""
+
+    pipelining: bool = False
+    chunking: bool = False
+    eightbitmime: bool = False
+    smtputf8: bool = False
+    size: bool = False
+    size_limit: int = 0  # none where 0
+
+    @classmethod
+    def read(cls, extensions: Mapping[str, str]) -> Offer:
+        """Read the keywords of EHLO, which are in lower case, with what follows each."""
+        size = extensions.get("size", "")
+        return cls(
+            pipelining="pipelining" in extensions,
+            chunking="chunking" in extensions,
+            eightbitmime="8bitmime" in extensions,
+            smtputf8="smtputf8" in extensions,
+            size="size" in extensions,
+            size_limit=int(size) if size.isascii() and size.isdigit() else 0,
+        )
+
+    def refusal(self, message: Outgoing, rcpt_to: str, host: str) -> Reply | None:
+        """Say as a reply what the receiver cannot take: it would be refused in any case, or be spoilt."""
+        if 0 < self.size_limit < message.size:
+            text = f"5.3.4 Message of {message.size} bytes is larger than {host} takes ({self.size_limit} bytes)"
+            return Reply(552, text)
+        if message.eight_bit and not self.eightbitmime:
+            return Reply(554, f"5.6.3 {host} does not take 8-bit content")
+        if not self.smtputf8 and (message.smtputf8 or needs_smtputf8(rcpt_to) or needs_smtputf8(message.mail_from)):
+            return Reply(553, f"5.6.7 {host} does not take internationalised addresses")
+        return None
+
+    def mail(self, message: Outgoing) -> bytes:
+        """Give the MAIL command of a message."""
+        parameters = f" SIZE={message.size}" if self.size else ""
+        utf8 = self.smtputf8 and (
+            message.smtputf8 or not message.mail_from.isascii() or not all(map(str.isascii, message.rcpt_tos))
+        )
+        if message.eight_bit:
+            parameters += " BODY=8BITMIME"
+        if utf8:
+            parameters += " SMTPUTF8"
+        mail_from = message.mail_from if utf8 else wire_form(message.mail_from)
+        return f"MAIL FROM:<{mail_from}>{parameters}\r\n".encode()
+
+    def rcpt(self, rcpt_to: str) -> bytes:
+        """Give the RCPT command of a recipient."""
+        return f"RCPT TO:<{rcpt_to if self.smtputf8 else wire_form(rcpt_to)}>\r\n".encode()
