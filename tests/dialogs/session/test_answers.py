@@ -279,7 +279,9 @@ async def test_p19_a_peer_that_closes_behind_its_refusal_has_refused() -> None:
 @pytest.mark.parametrize("pipelining", [False, True])
 async def test_that_an_envelope_was_taken_is_told_before_the_content_is_answered(*, pipelining: bool) -> None:
     """However long the receiver takes for the content; of an envelope that it refuses nothing is told."""
-    behaviour = Behaviour(pipelining=pipelining, scripted={"rcpt": ["250 ok", "450 later"]}, accept_delay_s=0.3)
+    behaviour = Behaviour(
+        pipelining=pipelining, chunking=False, scripted={"rcpt": ["250 ok", "450 later"]}, accept_delay_s=0.3
+    )
     async with Receiver(behaviour) as receiver:
         session = await connect(receiver.port)
         told: list[int] = []
