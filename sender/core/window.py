@@ -2,8 +2,9 @@
 
 When k sessions are open and the next is refused, the limit is k: it is held. Beyond it one session is tried from time
 to time, as often as deliveries have earned it; a refused try doubles the wait, a taken one lets the window grow again.
-A refusal inside the limit is tried once more after a short wait, since receivers let go of closed sessions late; when
-the limit has been lowered, the way back to the old one, its plateau, is free.
+A refusal inside the limit is tried once more after a short wait, since receivers let go of closed sessions late; where
+sessions died without a word, the first one tells. When the limit has been lowered, the way back to the old one, its
+plateau, costs little.
 
 Each event is one synchronous call; `Ticket` stands for one session from its first packet to its end.
 """
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Cause", "Change", "Obstacle", "Remembered", "Ticket", "Window", "WindowRules"]
 
 _LONG_S = 1e12
-_KEPT = 200  # sessions that have ended
+_KEPT = 200  # of the sessions that have ended
 
 
 class Window:
@@ -152,7 +153,7 @@ class Window:
         """Tell whether more was allowed not long ago: the way back there is cheap."""
         return self.limit < self.plateau - 0.5
 
-    def _ghosts(self, now: float) -> int:
+    def _died_lately(self, now: float) -> int:
         """Count the sessions that died without a word so lately that the receiver may count them still."""
         return _since(self._died, now - self.rules.died_s)
 
@@ -270,7 +271,7 @@ class Window:
     def _pay(self, now: float) -> None:
         share = 1.0
         if self._below:
-            if not self._ghosts(now):
+            if not self._died_lately(now):
                 self.plateau = self.limit + self.rules.fade * (self.plateau - self.limit)
             share = self.rules.way_back
         elif now < self._keep_until + 2 * self.keep_s:
@@ -280,7 +281,7 @@ class Window:
     def _refused_inside(self, now: float, *, news: bool) -> None:
         self._edge = False
         doubted = self._doubt is not None and now - max(self._doubted_at, self._named_until) < self.rules.calm_s
-        again = doubted or self.in_use + self._ghosts(now) >= self.limit
+        again = doubted or self.in_use + self._died_lately(now) >= self.limit
         if not news:
             if self._doubt is not None:
                 self._doubt = min(self._doubt, self.in_use)
@@ -306,7 +307,7 @@ class Window:
             self.rules.probe_wait_s if calm else min(self._squeeze_wait_s * 2, self.rules.squeeze_wait_most_s)
         )
         self._squeezed_at = now
-        self.wait_s = max(self.wait_s, self._squeeze_wait_s) if self._ghosts(now) else self._squeeze_wait_s
+        self.wait_s = max(self.wait_s, self._squeeze_wait_s) if self._died_lately(now) else self._squeeze_wait_s
 
     def closed(self, ticket: Ticket, now: float, *, died: bool = False) -> None:
         """The session ended, for any cause but a refusal. `died`: without a word, and the receiver may not know it."""
