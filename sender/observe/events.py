@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import orjson
@@ -19,7 +20,13 @@ log = logging.getLogger(__name__)
 
 def instant(at: float) -> str:
     """Write an instant as RFC 3339 in UTC with milliseconds."""
-    return dt.datetime.fromtimestamp(at, dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    second, microseconds = divmod(round(at * 1_000_000), 1_000_000)
+    return f"{_second(second)}.{microseconds // 1000:03}Z"
+
+
+@lru_cache(maxsize=16)  # most are of this second
+def _second(at: int) -> str:
+    return dt.datetime.fromtimestamp(at, dt.UTC).isoformat()[: -len("+00:00")]
 
 
 class Events:
