@@ -220,9 +220,10 @@ class World:
     # what became of the mail
 
     def books(self) -> Books:
-        """Read the spool's file."""
+        """Read the spool's file, all of it at one instant."""
         books = Books()
         with closing(self.database()) as database:
+            database.execute("BEGIN")
             books.states.update(
                 {
                     State(state): count

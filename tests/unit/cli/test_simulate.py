@@ -111,7 +111,7 @@ def test_a_picture_is_drawn(capsys: pytest.CaptureFixture[str], tmp_path: Path, 
     contents = []
     for name in ("one", "two"):
         path = tmp_path / f"{name}{suffix}"
-        words = ("drop_kill", "--duration", "21m", "--controller", "ours", "--controller", "aimd", "--plot", str(path))
+        words = ("steady10", "--duration", "2m", "--controller", "ours", "--controller", "aimd", "--plot", str(path))
         assert _simulate(capsys, *words)[0] == 0
         contents.append(path.read_bytes())
     assert contents[0].startswith(beginning)

@@ -194,7 +194,8 @@ _EXACT = (
 @pytest.mark.parametrize("name", _EXACT)
 def test_the_oracle_is_not_beaten_where_the_receiver_counts_exactly(name: str) -> None:
     """Nobody delivers more than it, but for what chance gives; it is refused only what was allowed a moment before."""
-    short = load(name, {"duration": "25m" if name in {"rise10x", "drop_kill", "overload"} else "8m"})
+    changes_late, many_messages = name in {"rise10x", "drop_kill", "overload"}, name == "fast50ms"
+    short = load(name, {"duration": "25m" if changes_late else "2m" if many_messages else "8m"})
     best = simulate(short, "oracle")
     assert best.throttles <= (2 if name in {"drop_kill", "overload"} else 0)
     for controller in ("ours", "postfix", "aimd"):
