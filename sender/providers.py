@@ -6,13 +6,13 @@ Everything works without the file.
 from __future__ import annotations
 
 import re
-import tomllib
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from sender.core.errors import ConfigError, Problem
 from sender.core.provider import Provider, Providers, share_name
 from sender.shipped import shipped
+from sender.tables import read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -107,13 +107,3 @@ def _wrong_figures(place: str, name: str, table: dict[str, Any]) -> Iterator[Pro
             yield Problem(place, f"{name}.{key}", figure, "must be a whole number, 1 or more")
         elif key in table and not table.get("sources"):
             yield Problem(place, f"{name}.{key}", figure, "must have its source under `sources`")
-
-
-def read(path: Path) -> dict[str, Any]:
-    """Read a file as tables. Raises ConfigError."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError([Problem(str(path), "", None, f"cannot be read: {error.strerror}")]) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError([Problem(str(path), "", None, f"is not TOML: {error}")]) from error

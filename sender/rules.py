@@ -15,8 +15,9 @@ from sender.core.errors import ConfigError, Problem
 from sender.core.outcome import Outcome, Reason, Scope
 from sender.core.reply import Reply
 from sender.core.stage import Stage
-from sender.providers import providers, read
+from sender.providers import providers
 from sender.shipped import shipped
+from sender.tables import read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

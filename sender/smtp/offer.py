@@ -11,7 +11,7 @@ from sender.core.reply import Reply
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sender.smtp.transaction import Outgoing
+    from sender.smtp.outgoing import Outgoing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,8 @@ from sender.core.stage import Stage
 from sender.smtp.content import END, DotStuffer, chunk, stuffed
 from sender.smtp.habits import STRIKES, Habits, Way
 from sender.smtp.offer import Offer
-from sender.smtp.transaction import Answer, Outgoing, OutOfStepError, Transaction
+from sender.smtp.outgoing import Outgoing
+from sender.smtp.transaction import Answer, OutOfStepError, Transaction
 from sender.smtp.wire import Wire, WireError
 
 if TYPE_CHECKING:

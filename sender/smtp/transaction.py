@@ -18,27 +18,15 @@ from sender.core.stage import Stage
 from sender.smtp.habits import Way
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from collections.abc import Iterator
 
     from sender.smtp.offer import Offer
+    from sender.smtp.outgoing import Outgoing
 
 _CLOSING = 421
 _NOT_NOW = frozenset({500, 502, 503})  # to a command that is right, where it may stand
 _NOT_SO = _NOT_NOW | {501, 504}
 _OBJECTS = re.compile(r"pipelin|synchroni[sz]", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outgoing:
-    """One message for one transaction. Content beyond `first` comes from `more`."""
-
-    mail_from: str
-    rcpt_tos: Sequence[str]
-    size: int
-    eight_bit: bool
-    smtputf8: bool
-    first: bytes
-    more: Callable[[], AsyncIterator[bytes]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

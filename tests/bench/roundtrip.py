@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sender.sandbox import Behaviour, Receiver
-from tests.bench.sender_drain import fill
+from tests.bench.sender_drain import configuration, fill
 from tests.servers import EximReceiver, PostfixReceiver, PostfixSender, SmtpSink, SmtpSource
 from tests.servers.proxy import DelayProxy
 
@@ -101,7 +101,7 @@ async def _sender(to: tuple[str, int], messages: int) -> AsyncIterator[None]:
     """Let the daemon send so many messages."""
     with tempfile.TemporaryDirectory(prefix="sender-bench-") as folder:
         config = Path(folder, "sender.toml")
-        config.write_text(_CONFIG.format(host=to[0], port=to[1], connections=CONNECTIONS))
+        config.write_text(configuration(to, f"[window]\nstart = {CONNECTIONS}\nmax = {CONNECTIONS}\n"))
         await fill(Path(folder, "spool.db"), messages, _SIZE)
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "sender", "serve", "--config", str(config)),
@@ -130,17 +130,3 @@ async def _postfix_sender(to: tuple[str, int], messages: int) -> AsyncIterator[N
             await source.finished(deadline_s=_DEADLINE_S)
         await sender.release()
         yield
-
-
-_CONFIG = """
-hostname = "sender.bench.test"
-[spool]
-url = "sqlite:spool.db"
-[http]
-listen = "127.0.0.1:0"
-[routes]
-"*" = "{host}:{port}"
-[window]
-start = {connections}
-max = {connections}
-"""

@@ -23,7 +23,8 @@ async def sender_drain(messages: int, size: int, sessions: int, sink: tuple[str,
     """
     with tempfile.TemporaryDirectory(prefix="sender-bench-") as folder:
         config = Path(folder, "sender.toml")
-        config.write_text(_CONFIG.format(host=sink[0], port=sink[1], sessions=sessions))
+        window = f"[window]\nstart = {sessions}\nmax = {sessions}\n"
+        config.write_text(configuration(sink, window + '[events]\nfile = "events.jsonl"\n'))
         await fill(Path(folder, "spool.db"), messages, size)
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "sender", "serve", "--config", str(config)),
@@ -69,7 +70,10 @@ async def fill(path: Path, messages: int, size: int, *, domains: int = 1) -> Non
     await spool.close(clean=True)
 
 
-_CONFIG = """
+def configuration(to: tuple[str, int], more: str = "") -> str:
+    """Write a configuration that sends everything to one receiver; `more` are further tables."""
+    host, port = to
+    return f"""
 hostname = "sender.bench.test"
 [spool]
 url = "sqlite:spool.db"
@@ -77,9 +81,4 @@ url = "sqlite:spool.db"
 listen = "127.0.0.1:0"
 [routes]
 "*" = "{host}:{port}"
-[window]
-start = {sessions}
-max = {sessions}
-[events]
-file = "events.jsonl"
-"""
+{more}"""

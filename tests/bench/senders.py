@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 from sender.spool.contract import State
-from tests.bench.sender_drain import fill
+from tests.bench.sender_drain import configuration, fill
 from tests.servers import PostfixSender, ServerError, SmtpSource
 
 if TYPE_CHECKING:
@@ -167,23 +167,9 @@ def _deferred(spool: Path) -> int:
 
 
 def _configuration(task: Task) -> str:
-    host, port = task.to
-    text = _CONFIG.format(host=host, port=port)
+    more = '[events]\nfile = "events.jsonl"\n'
     if task.messages_per_session is not None:
-        text += f"[delivery]\nmessages_per_session = {task.messages_per_session}\n"
+        more += f"[delivery]\nmessages_per_session = {task.messages_per_session}\n"
     if task.schedule is not None:
-        text += f"[retry]\nschedule = {[f'{seconds}s' for seconds in task.schedule]}\n"
-    return text
-
-
-_CONFIG = """
-hostname = "sender.bench.test"
-[spool]
-url = "sqlite:spool.db"
-[http]
-listen = "127.0.0.1:0"
-[routes]
-"*" = "{host}:{port}"
-[events]
-file = "events.jsonl"
-"""
+        more += f"[retry]\nschedule = {[f'{seconds}s' for seconds in task.schedule]}\n"
+    return configuration(task.to, more)

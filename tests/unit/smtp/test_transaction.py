@@ -11,7 +11,8 @@ from sender.core.reply import Reply
 from sender.core.stage import Stage
 from sender.smtp.habits import Way
 from sender.smtp.offer import Offer
-from sender.smtp.transaction import Answer, Outgoing, OutOfStepError, Transaction
+from sender.smtp.outgoing import Outgoing
+from sender.smtp.transaction import Answer, OutOfStepError, Transaction
 
 _OFFER = Offer(pipelining=True, chunking=True, eightbitmime=True, smtputf8=True, size=True)
 _CODES = (200, 250, 251, 354, 421, 450, 452, 500, 503, 550, 552)

@@ -1,0 +1,22 @@
+"""A message as a session sends it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """One message for one transaction. Content beyond `first` comes from `more`."""
+
+    mail_from: str
+    rcpt_tos: Sequence[str]
+    size: int
+    eight_bit: bool
+    smtputf8: bool
+    first: bytes
+    more: Callable[[], AsyncIterator[bytes]] | None = None
