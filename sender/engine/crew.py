@@ -81,11 +81,12 @@ class _Turn:
 
 @dataclass(slots=True)
 class _Shift:
-    """A session at work; `following` was begun behind the message that it carries now."""
+    """A session at work; `following` was begun behind the message that it carries now, or that is to be the last."""
 
     session: Session
     ticket: Ticket
     following: _Turn | None = None
+    last: bool = False
 
     def take_following(self) -> _Turn | None:
         """Go on to what was begun ahead."""
@@ -210,7 +211,7 @@ class Crew:
             if shift.following is not None:
                 # It is carried on, whatever was answered: of that the receiver may have the whole. Its time begins now.
                 shift.following.began_at = now
-            elif self.stopping or not self._lead.goes_on(session):
+            elif self.stopping or shift.last or not self._lead.goes_on(session):
                 return False
 
     def _turn(self, delivery: Delivery | None) -> _Turn | None:
@@ -223,7 +224,10 @@ class Crew:
 
         A session that is not proven may be refused as such: what it carries is enough to be sent again.
         """
-        if self.stopping or self._idle or not shift.ticket.proven or not self._lead.goes_on(shift.session):
+        if self.stopping or self._idle or not shift.ticket.proven:
+            return None
+        if not self._lead.goes_on(shift.session):
+            shift.last = True  # said once: it may be for another lane, which counts on it
             return None
         shift.following = self._turn(self._lead.next_delivery())
         return shift.following.outgoing if shift.following is not None else None

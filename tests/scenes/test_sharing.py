@@ -58,7 +58,7 @@ async def test_two_sites_that_share_a_limit_find_it_once(world: World) -> None:
 
 async def test_a_busy_lane_does_not_starve_one_that_shares_its_only_session(world: World) -> None:
     """Where one session is allowed, a lane with much mail lends it to another that has a message."""
-    await _provider(world, "busy.test", "small.test", behaviour=Behaviour(max_sessions=1, latency_s=0.05))
+    await _provider(world, "busy.test", "small.test", behaviour=Behaviour(max_sessions=1, accept_delay_s=0.1))
     await world.start(_shared("busy.test", "small.test", window={"start": 1, "max": 1}))
     busy, small = world.receivers["mx.busy.test"], world.receivers["mx.small.test"]
     await world.submit(_messages(world, "busy.test", 200))
@@ -124,10 +124,10 @@ async def test_a_rate_that_is_shared_is_kept_together(world: World) -> None:
     """Two sites that count messages together get no more than they take for long, each about half of it."""
     one, other = await _provider(world, "a.test", "b.test", behaviour=Behaviour(messages_per_second=10, burst=10))
     await world.start(_shared("a.test", "b.test", retry={"schedule": ["1h"]}))
-    both = zip(_messages(world, "a.test", 20), _messages(world, "b.test", 20), strict=True)
+    both = zip(_messages(world, "a.test", 30), _messages(world, "b.test", 30), strict=True)
     await world.submit([message for pair in both for message in pair])
-    await world.until("one has half of its mail", lambda: max(one.tally.messages, other.tally.messages) >= 12)
-    assert min(one.tally.messages, other.tally.messages) >= 5
+    await world.until("one has most of its mail", lambda: max(one.tally.messages, other.tally.messages) >= 20)
+    assert min(one.tally.messages, other.tally.messages) >= 8  # at first there are ten for whoever comes first
     await world.until_empty()
     assert world.books().most_attempts == 1
     paces = {lane["messages_per_second"] for lane in [await world.json("lane", f"mx.{d}.test") for d in ("a", "b")]}
