@@ -44,6 +44,7 @@ class PaceRules:
     used: float = 0.7  # share of a rate that must be used before it grows: what was not tried is not known
     window_pause_s: float = 4.0  # when so long a pause was not enough, the receiver counts by windows
     window_s: float = 60.0  # then each step is held so long
+    suspicion_s: float = 300.0  # throttles that come so soon after each other may be those of one mailbox or domain
     slowest_per_s: float = 0.05
 
 
@@ -78,7 +79,7 @@ class Pace:
         self._step_at = now + rules.wait_s
         self._owed = 0
         self._throttled_at = -_LONG_S
-        self._before = per_second  # the rate before the last throttle
+        self._before = per_second  # the rate before the last throttles, which may turn out not to be the lane's
 
     def next_start_at(self, now: float) -> float:
         """Give the instant from which a message may be started; not after `now` when it may go at once."""
@@ -136,7 +137,8 @@ class Pace:
             self._shut_at = now
         elif self._pause_s > self.rules.window_pause_s:
             self._windows = True
-        self._before = self.per_second
+        if now - self._throttled_at > self.rules.suspicion_s:
+            self._before = self.per_second
         self._measure(now)
         self._throttled_at = now
         self._feeling, self._doubtful = True, False
@@ -161,7 +163,8 @@ class Pace:
         self._pause_s = min(self.rules.pause_most_s, self._pause_s * 2)
 
     def forgive(self, now: float) -> None:
-        """Go on as before the last throttle: it was not the lane's."""
+        """Go on as before the last throttles: they were not the lane's."""
+        self._throttled_at = -_LONG_S
         self.stopped_until = self._next_at = now
         self._pause_s, self._feeling, self._doubtful = self.rules.pause_s, False, False
         self.per_second, self._base = self._before, None

@@ -293,3 +293,14 @@ def test_a_pause_for_a_doubt_ends_with_the_first_message_that_is_taken() -> None
     assert pace.next_start_at(4.0) == 4.0
     pace.pause(5.0)
     assert pace.next_start_at(5.0) == 6.0
+
+
+def test_throttles_that_were_not_the_lanes_are_forgiven_together() -> None:
+    """It may take some until it is known whose they are: the rate is that before the first of them."""
+    pace = Pace(0.0)
+    _started(pace, 10.0, 0.0, 10.0)
+    for now in (10.0, 12.0, 20.0):
+        pace.started(now - 0.1)
+        pace.throttled(now)
+    pace.forgive(20.5)
+    assert (pace.per_second, pace.next_start_at(20.5)) == (None, 20.5)
