@@ -36,10 +36,10 @@ class Sizes:
         self.learned_at = wall
 
     def memory(self) -> dict[str, Any]:
-        """Give what is kept with the spool."""
+        """Give what is kept with the spool: what was learned, and not what the configuration says today."""
         return {
-            "messages_per_session": self.messages_per_session,
-            "max_recipients": self.max_recipients,
+            "messages_per_session": self._learned_messages,
+            "max_recipients": self._learned_recipients,
             "sized_at": self.learned_at,
         }
 

@@ -222,7 +222,7 @@ class Ours(Governor):
 def _subjects(message: Message) -> tuple[Subject, Subject, Subject]:
     """Give those whom a message concerns: each is to a mailbox of its own, and all are from one domain."""
     return (
-        Subject(Kind.MAILBOX, f"{id(message)}"),
+        Subject(Kind.MAILBOX, str(message.number)),
         Subject(Kind.DOMAIN, str(message.domain)),
         Subject(Kind.IDENTITY, "us"),
     )

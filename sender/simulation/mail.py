@@ -22,10 +22,11 @@ _WITHOUT_END = 10**9
 class Message:
     """One message to one recipient."""
 
-    __slots__ = ("accepted_at", "attempts", "domain", "known_at")
+    __slots__ = ("accepted_at", "attempts", "domain", "known_at", "number")
 
-    def __init__(self, domain: int, accepted_at: float) -> None:
+    def __init__(self, domain: int, accepted_at: float, number: int = 0) -> None:
         self.domain = domain
+        self.number = number
         self.accepted_at = accepted_at
         self.attempts = 0
         self.known_at: float | None = None  # since when the receiver's greylist knows it
@@ -48,6 +49,7 @@ class Mail:
         self._first: deque[Message] = deque()  # tried before, and due
         self._fresh = [0] * table.domains
         self._turn = 0
+        self._taken = 0  # for the first time
         self._endless = table.messages is None and table.rate is None
         self._fresh_count = _WITHOUT_END if self._endless else 0
         for number in range(table.messages or 0):
@@ -80,7 +82,8 @@ class Mail:
                 if not self._endless:
                     self._fresh[domain] -= 1
                     self._fresh_count -= 1
-                return Message(domain, now)
+                self._taken += 1
+                return Message(domain, now, self._taken)
         return None
 
     def put_first(self, message: Message) -> None:

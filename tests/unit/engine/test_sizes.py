@@ -22,6 +22,14 @@ def test_what_was_found_too_large_is_less_until_a_day_has_passed() -> None:
     assert (old.messages_per_session, old.max_recipients) == (1000, 100)
 
 
+def test_what_the_configuration_says_is_not_remembered_as_learned() -> None:
+    """After one size was learned, the other still follows a configuration that is raised before the next start."""
+    sizes = Sizes(_LIMITS, Memory(at=0.0), _AT)
+    sizes.too_many_messages(20, _AT)
+    again = Sizes(Limits(20, 1000, 500), Memory.of({"at": _AT, **sizes.memory()}), _AT + 60)
+    assert (again.messages_per_session, again.max_recipients) == (20, 500)
+
+
 def test_a_configuration_that_is_reloaded_lowers_what_was_learned_and_does_not_raise_it() -> None:
     """The smaller of the two holds; what only the configuration had lowered goes up with it."""
     sizes = Sizes(_LIMITS, Memory(at=0.0), _AT)
