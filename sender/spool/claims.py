@@ -1,8 +1,12 @@
-"""The statements of the SQLite spool that move recipients from state to state. They run inside a transaction."""
+"""The statements of the SQLite spool that move recipients from state to state. They run inside a transaction.
+
+Each gives what it finds as one row of JSON: Python's lock is given away and taken back for every row that SQLite
+gives, and where the event loop wants it too, that takes longer than to read the row.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -16,7 +20,16 @@ if TYPE_CHECKING:
 
     from sender.spool.contract import Settlement
 
-_COLUMNS = "r.id, r.message_id, r.queue_id, r.rcpt_to, r.due_at, r.attempts, r.warned"
+
+def _exactly(column: str) -> str:
+    """Give a real number as JSON: of itself SQLite writes 15 digits, and an instant has 16."""
+    return f"iif({column} IS NULL, json('null'), json(printf('%!.17g', {column})))"
+
+
+_RECIPIENT = (
+    "json_group_array(json_array("
+    f"r.id, r.message_id, r.queue_id, r.rcpt_to, {_exactly('r.due_at')}, r.attempts, r.warned))"
+)
 _Row = tuple[int, int, int, str, float, int, int]
 
 
@@ -32,14 +45,7 @@ def claim(
     together: int,
 ) -> Claim:
     """Claim up to `limit` due recipients of these queues in their order, and the same messages' others at the site."""
-    rows: list[_Row] = []
-    share = max(1, limit // max(1, len(queue_ids)))
-    for queue_id in queue_ids:
-        rows += connection.execute(
-            f"SELECT {_COLUMNS} FROM recipients r WHERE r.queue_id = ? AND r.state = 0 AND r.due_at <= ?"  # noqa: S608
-            " ORDER BY r.due_at LIMIT ?",
-            (queue_id, now, share),
-        ).fetchall()
+    rows = _due(connection, queue_ids, now, max(1, limit // max(1, len(queue_ids))))
     messages = _messages(connection, [row[1] for row in rows])
     taken: dict[int, ClaimedMessage] = {}
     claimed: list[_Row] = []
@@ -48,8 +54,8 @@ def claim(
     for row in rows:
         message_id = row[1]
         if message_id not in taken:
-            message, first, recipients = messages[message_id]
-            size += min(message.size, len(message.content))
+            message, first, recipients, length = messages[message_id]
+            size += length
             if size > byte_limit and taken:
                 break
             taken[message_id] = message
@@ -60,30 +66,65 @@ def claim(
         if row[0] not in seen:
             seen.add(row[0])
             claimed.append(row)
-    for row in claimed:
-        taken[row[1]].recipients.append(_recipient(row))
+    _give_recipients(taken, claimed)
+    _give_contents(connection, taken)
     _mark(connection, token, (row[0] for row in claimed))
-    return Claim(list(taken.values()), _next_due(connection, {*queue_ids, *(row[2] for row in claimed)}))
+    return Claim([*taken.values()], _next_due(connection, {*queue_ids, *(row[2] for row in claimed)}))
+
+
+def _due(connection: sqlite3.Connection, queue_ids: Sequence[int], now: float, share: int) -> list[_Row]:
+    """Read due recipients, up to `share` of each queue, in the order of the queues and then of their instants."""
+    rows = _rows(
+        connection,
+        f"SELECT {_RECIPIENT} FROM json_each(?) q CROSS JOIN recipients r ON r.id IN (SELECT due.id"  # noqa: S608
+        " FROM recipients due WHERE due.queue_id = q.value AND due.state = 0 AND due.due_at <= ?"
+        " ORDER BY due.due_at LIMIT ?)",
+        _json(queue_ids),
+        now,
+        share,
+    )
+    place = {queue_id: number for number, queue_id in enumerate(queue_ids)}
+    rows.sort(key=lambda row: (place[row[2]], row[4]))
+    return rows
 
 
 def _siblings(
     connection: sqlite3.Connection, first: int, recipients: int, site: str, now: float, limit: int
 ) -> list[_Row]:
-    return connection.execute(
-        f"SELECT {_COLUMNS} FROM recipients r JOIN queues q ON q.id = r.queue_id JOIN domains d ON d.name = q.domain"  # noqa: S608
+    return _rows(
+        connection,
+        f"SELECT {_RECIPIENT} FROM (SELECT r.* FROM recipients r JOIN queues q ON q.id = r.queue_id"  # noqa: S608
+        " JOIN domains d ON d.name = q.domain"
         " WHERE r.id >= ? AND r.id < ? AND r.state = 0 AND r.due_at <= ? AND d.site = ? AND NOT EXISTS"
-        " (SELECT 1 FROM suspensions s WHERE s.kind = ? AND s.value = q.domain) ORDER BY r.id LIMIT ?",
-        (first, first + recipients, now, site, Kind.DOMAIN, limit),
-    ).fetchall()
+        " (SELECT 1 FROM suspensions s WHERE s.kind = ? AND s.value = q.domain) ORDER BY r.id LIMIT ?) r",
+        first,
+        first + recipients,
+        now,
+        site,
+        Kind.DOMAIN,
+        limit,
+    )
 
 
-def _messages(connection: sqlite3.Connection, ids: Iterable[int]) -> dict[int, tuple[ClaimedMessage, int, int]]:
-    """Read messages with their first blocks: id -> message, first recipient, number of recipients."""
-    rows = connection.execute(
-        "SELECT m.id, m.mail_from, m.size, m.stream, m.priority, m.eight_bit, m.smtputf8, m.accepted_at, m.expires_at,"
-        " m.blocks, c.content, m.first_recipient, m.recipients FROM json_each(?) j"
-        " JOIN messages m ON m.id = j.value JOIN contents c ON c.message_id = m.id",
-        (orjson.dumps(list(dict.fromkeys(ids))).decode(),),
+def _rows(connection: sqlite3.Connection, statement: str, *arguments: object) -> list[Any]:
+    """Run a statement that gives one array."""
+    found: list[Any] = orjson.loads(connection.execute(statement, arguments).fetchone()[0])
+    return found
+
+
+def _json(values: Iterable[object]) -> str:
+    return orjson.dumps([*values]).decode()
+
+
+def _messages(connection: sqlite3.Connection, ids: Iterable[int]) -> dict[int, tuple[ClaimedMessage, int, int, int]]:
+    """Read messages without contents: id -> message, first recipient, recipients, bytes of the first block."""
+    rows = _rows(
+        connection,
+        "SELECT json_group_array(json_array(m.id, m.mail_from, m.size, m.stream, m.priority, m.eight_bit, m.smtputf8,"  # noqa: S608
+        f" {_exactly('m.accepted_at')}, {_exactly('m.expires_at')}, m.blocks, m.first_recipient, m.recipients,"
+        " length(c.content)))"
+        " FROM json_each(?) j JOIN messages m ON m.id = j.value JOIN contents c ON c.message_id = m.id",
+        _json(dict.fromkeys(ids)),
     )
     return {
         row[0]: (
@@ -98,8 +139,8 @@ def _messages(connection: sqlite3.Connection, ids: Iterable[int]) -> dict[int, t
                 accepted_at=row[7],
                 expires_at=row[8],
                 blocks=row[9],
-                content=row[10],
             ),
+            row[10],
             row[11],
             row[12],
         )
@@ -107,26 +148,46 @@ def _messages(connection: sqlite3.Connection, ids: Iterable[int]) -> dict[int, t
     }
 
 
-def _recipient(row: _Row) -> ClaimedRecipient:
-    return ClaimedRecipient(
-        id=row[0], queue_id=row[2], rcpt_to=row[3], due_at=row[4], attempts=row[5], warned=bool(row[6])
-    )
+def _give_contents(connection: sqlite3.Connection, messages: Mapping[int, ClaimedMessage]) -> None:
+    """Read the first blocks of messages, all in one piece."""
+    lengths, contents = connection.execute(
+        "SELECT json_group_array(json_array(c.message_id, length(c.content))),"
+        # As text they can be joined; what is in them is not looked at.
+        " CAST(group_concat(CAST(c.content AS TEXT), '') AS BLOB)"
+        " FROM json_each(?) j JOIN contents c ON c.message_id = j.value",
+        (_json(messages),),
+    ).fetchone()
+    end = 0
+    for message_id, length in orjson.loads(lengths):
+        start, end = end, end + length
+        messages[message_id].content = contents[start:end]
+
+
+def _give_recipients(messages: Mapping[int, ClaimedMessage], rows: Iterable[_Row]) -> None:
+    for row in rows:
+        messages[row[1]].recipients.append(
+            ClaimedRecipient(
+                id=row[0], queue_id=row[2], rcpt_to=row[3], due_at=row[4], attempts=row[5], warned=bool(row[6])
+            )
+        )
 
 
 def _mark(connection: sqlite3.Connection, token: int, ids: Iterable[int]) -> None:
     connection.execute(
-        "UPDATE recipients SET state = 1, owner = ? WHERE id IN (SELECT value FROM json_each(?))",
-        (token, orjson.dumps(list(ids)).decode()),
+        "UPDATE recipients SET state = 1, owner = ? WHERE id IN (SELECT value FROM json_each(?))", (token, _json(ids))
     )
 
 
 def _next_due(connection: sqlite3.Connection, queue_ids: Iterable[int]) -> dict[int, float | None]:
-    return {
-        queue_id: connection.execute(
-            "SELECT min(due_at) FROM recipients WHERE queue_id = ? AND state = 0", (queue_id,)
-        ).fetchone()[0]
-        for queue_id in queue_ids
-    }
+    return dict(
+        _rows(
+            connection,
+            f"SELECT json_group_array(json_array(q.value, {_exactly('q.due_at')})) FROM (SELECT j.value,"  # noqa: S608
+            " (SELECT min(due_at) FROM recipients WHERE queue_id = j.value AND state = 0) AS due_at"
+            " FROM json_each(?) j) q",
+            _json(queue_ids),
+        )
+    )
 
 
 def claim_selected(
@@ -137,10 +198,13 @@ def claim_selected(
     return _claim_rows(
         connection,
         token,
-        connection.execute(
-            f"SELECT {_COLUMNS} FROM recipients r WHERE r.state IN (0, 2) AND {where} LIMIT ?",  # noqa: S608
-            (*arguments, limit),
-        ).fetchall(),
+        _rows(
+            connection,
+            f"SELECT {_RECIPIENT} FROM (SELECT r.* FROM recipients r"  # noqa: S608
+            f" WHERE r.state IN (0, 2) AND {where} LIMIT ?) r",
+            *arguments,
+            limit,
+        ),
     )
 
 
@@ -156,32 +220,36 @@ def claim_aged(
     return _claim_rows(
         connection,
         token,
-        connection.execute(
-            f"SELECT {_COLUMNS} FROM messages m JOIN recipients r"  # noqa: S608
+        _rows(
+            connection,
+            f"SELECT {_RECIPIENT} FROM (SELECT r.* FROM messages m JOIN recipients r"  # noqa: S608
             " ON r.id >= m.first_recipient AND r.id < m.first_recipient + m.recipients"
             " WHERE m.id < ? AND m.ended_at IS NULL AND r.state = 0 AND (r.attempts > 0 OR m.id < ?)"
-            " AND r.queue_id NOT IN (SELECT value FROM json_each(?)) LIMIT ?",
-            (id_at(tried_before), id_at(untried_before), orjson.dumps(list(held)).decode(), limit),
-        ).fetchall(),
+            " AND r.queue_id NOT IN (SELECT value FROM json_each(?)) LIMIT ?) r",
+            id_at(tried_before),
+            id_at(untried_before),
+            _json(held),
+            limit,
+        ),
     )
 
 
 def _claim_rows(connection: sqlite3.Connection, token: int, rows: list[_Row]) -> list[ClaimedMessage]:
-    messages = _messages(connection, (row[1] for row in rows))
-    for row in rows:
-        messages[row[1]][0].recipients.append(_recipient(row))
+    messages = {message_id: found[0] for message_id, found in _messages(connection, (row[1] for row in rows)).items()}
+    _give_recipients(messages, rows)
+    _give_contents(connection, messages)
     _mark(connection, token, (row[0] for row in rows))
-    return [message for message, _, _ in messages.values()]
+    return [*messages.values()]
 
 
 def settle(connection: sqlite3.Connection, token: int, settlements: Sequence[Settlement], now: float) -> None:
     """Write outcomes in one statement; a claim that is not this owner's any more fails the whole."""
-    rows = orjson.dumps([(s.recipient_id, s.state, s.due_at, s.attempts, s.warned, s.record) for s in settlements])
+    rows = _json((s.recipient_id, s.state, s.due_at, s.attempts, s.warned, s.record) for s in settlements)
     changed = connection.execute(
         "UPDATE recipients SET state = s.value ->> 1, due_at = s.value ->> 2, attempts = s.value ->> 3,"
         " warned = s.value ->> 4, history = history || (s.value ->> 5), owner = NULL, crashes = 0"
         " FROM json_each(?) s WHERE recipients.id = s.value ->> 0 AND state = 1 AND owner = ?",
-        (rows.decode(), token),
+        (rows, token),
     ).rowcount
     if changed != len(settlements):
         raise FencedError("record outcomes", f"{len(settlements) - changed} claims belong to another process")
@@ -195,7 +263,7 @@ def settle(connection: sqlite3.Connection, token: int, settlements: Sequence[Set
 
 
 def _end_messages(connection: sqlite3.Connection, ended: dict[int, int], now: float) -> None:
-    rows = orjson.dumps(list(ended.items())).decode()
+    rows = _json(ended.items())
     connection.execute(
         "UPDATE messages SET remaining = remaining - (e.value ->> 1),"
         " ended_at = CASE WHEN remaining = (e.value ->> 1) THEN ? END"
@@ -209,7 +277,7 @@ def _end_messages(connection: sqlite3.Connection, ended: dict[int, int], now: fl
 
 def release(connection: sqlite3.Connection, token: int, ids: Sequence[int], not_before: Mapping[int, float]) -> None:
     """Put claimed recipients back: into their queues, where they were or, who rests, later; or among the suspended."""
-    rows = orjson.dumps([(recipient_id, not_before.get(recipient_id, 0.0)) for recipient_id in ids]).decode()
+    rows = _json((recipient_id, not_before.get(recipient_id, 0.0)) for recipient_id in ids)
     changed = connection.execute(
         "UPDATE recipients SET state = 0, owner = NULL, due_at = max(due_at, r.value ->> 1) FROM json_each(?) r"
         " WHERE recipients.id = r.value ->> 0 AND state = 1 AND owner = ?",

@@ -114,7 +114,7 @@ class ClaimedMessage:
     accepted_at: float
     expires_at: float | None
     blocks: int
-    content: bytes  # the first block
+    content: bytes = b""  # the first block
     recipients: list[ClaimedRecipient] = field(default_factory=list)
 
 

@@ -9,22 +9,21 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-import tempfile
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sender.sandbox import Behaviour, Receiver
-from tests.bench.sender_drain import configuration, fill
+from tests.bench.daemon import folder
 from tests.servers import EximReceiver, PostfixReceiver, PostfixSender, SmtpSink, SmtpSource
 from tests.servers.proxy import DelayProxy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from contextlib import AbstractAsyncContextManager
+
+    from tests.bench.report import Report
 
 ROUND_TRIP_S = 0.05
 CONNECTIONS = 4
@@ -63,11 +62,11 @@ async def _exim(stack: AsyncExitStack, *, chunking: bool) -> Place:
 _RECEIVERS = {"sandbox": _sandbox, "Exim": _exim, "Postfix": _postfix}
 
 
-async def roundtrip(messages: int, receiver: str = "") -> None:
-    """Print a row for each receiver whose name contains `receiver`, with CHUNKING and without."""
-    print(
-        f"messages per connection and round trip of {ROUND_TRIP_S * 1000:g} ms, "
-        f"{CONNECTIONS} connections, {messages} messages of {_SIZE} bytes:"
+async def roundtrip(report: Report, messages: int, receiver: str = "") -> None:
+    """Measure for each receiver whose name contains `receiver`, with CHUNKING and without: rows 7 and 8."""
+    report.title(
+        f"Messages per connection and round trip of {ROUND_TRIP_S * 1000:g} ms, "
+        f"{CONNECTIONS} connections, {messages} messages of {_SIZE} bytes"
     )
     for chunking in (True, False):
         for name, start in _RECEIVERS.items():
@@ -79,8 +78,8 @@ async def roundtrip(messages: int, receiver: str = "") -> None:
                     place = await start(stack, chunking=chunking)
                     proxy = await stack.enter_async_context(DelayProxy(place.address, ROUND_TRIP_S / 2))
                     figures.append(await _figure(place, sending(proxy.address, messages), messages))
-            offers = "PIPELINING, CHUNKING" if chunking else "PIPELINING"
-            print(f"  to {name:<8} ({offers:<20})  sender {figures[0]:5.2f}   Postfix {figures[1]:5.2f}", flush=True)
+            to = f"to {name}, {'PIPELINING, CHUNKING' if chunking else 'PIPELINING'}"
+            report.at_least("7" if chunking else "8", f"{to} (Postfix: {figures[1]:.2f})", figures[0], 0.9)
 
 
 async def _figure(place: Place, sending: AbstractAsyncContextManager[None], messages: int) -> float:
@@ -99,22 +98,12 @@ async def _figure(place: Place, sending: AbstractAsyncContextManager[None], mess
 @asynccontextmanager
 async def _sender(to: tuple[str, int], messages: int) -> AsyncIterator[None]:
     """Let the daemon send so many messages."""
-    with tempfile.TemporaryDirectory(prefix="sender-bench-") as folder:
-        config = Path(folder, "sender.toml")
-        config.write_text(configuration(to, f"[window]\nstart = {CONNECTIONS}\nmax = {CONNECTIONS}\n"))
-        await fill(Path(folder, "spool.db"), messages, _SIZE)
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "sender", "serve", "--config", str(config)),
-            *("--role", "delivery", "--until-empty"),
-            stderr=asyncio.subprocess.DEVNULL,
-        )
-        try:
+    async with folder() as daemon:
+        daemon.configure(to, f"[window]\nstart = {CONNECTIONS}\nmax = {CONNECTIONS}\n")
+        await daemon.fill(messages, _SIZE)
+        async with daemon.serving("--role", "delivery", "--until-empty") as serving:
             yield
-            await process.wait()
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
+            await serving.ended()
 
 
 @asynccontextmanager

@@ -5,23 +5,20 @@ None of them is told what the receiver allows. The time runs from the start on a
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
-import sys
-import tempfile
 import time
 from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 from sender.spool.contract import State
-from tests.bench.sender_drain import configuration, fill
+from tests.bench.daemon import folder
 from tests.servers import PostfixSender, ServerError, SmtpSource
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 _SIZE = 2048
 _FILL_SESSIONS = 20
@@ -85,32 +82,15 @@ class ThisDaemon:
 
     async def drain(self, task: Task) -> Drained:
         """Drain a spool with defaults, durable outcomes, events and metrics on."""
-        with tempfile.TemporaryDirectory(prefix="sender-bench-") as folder:
-            config, spool = Path(folder, "sender.toml"), Path(folder, "spool.db")
-            config.write_text(_configuration(task))
-            await fill(spool, task.messages, _SIZE)
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "sender", "serve", "--config", str(config)),
-                *("--role", "delivery", "--until-empty"),
-                stderr=asyncio.subprocess.PIPE,
-            )
-            assert process.stderr is not None
-            while b" ready: " not in (line := await process.stderr.readline()):
-                if not line:
-                    raise RuntimeError(f"sender serve exited with {await process.wait()}")
-            reading = asyncio.create_task(process.stderr.read())
-            started_at = time.perf_counter()
-            try:
-                code = await asyncio.wait_for(process.wait(), task.deadline_s)
-            except TimeoutError:
-                process.kill()
-                await process.wait()
-                return Drained(task.deadline_s, empty=False, deferred=_deferred(spool))
-            finally:
-                await reading
-            if code != 0:
-                raise RuntimeError(f"sender serve exited with {code}")
-            return Drained(time.perf_counter() - started_at, empty=True, deferred=_deferred(spool))
+        async with folder() as daemon:
+            daemon.configure(task.to, _tables(task))
+            await daemon.fill(task.messages, _SIZE)
+            async with daemon.serving("--role", "delivery", "--until-empty") as serving:
+                try:
+                    seconds = await serving.ended(task.deadline_s)
+                except TimeoutError:
+                    return Drained(task.deadline_s, empty=False, deferred=_deferred(daemon.spool))
+            return Drained(seconds, empty=True, deferred=_deferred(daemon.spool))
 
 
 @dataclass(frozen=True)
@@ -166,10 +146,10 @@ def _deferred(spool: Path) -> int:
     return int(count)
 
 
-def _configuration(task: Task) -> str:
+def _tables(task: Task) -> str:
     more = '[events]\nfile = "events.jsonl"\n'
     if task.messages_per_session is not None:
         more += f"[delivery]\nmessages_per_session = {task.messages_per_session}\n"
     if task.schedule is not None:
         more += f"[retry]\nschedule = {[f'{seconds}s' for seconds in task.schedule]}\n"
-    return configuration(task.to, more)
+    return more

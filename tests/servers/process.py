@@ -19,6 +19,7 @@ import socket
 import tempfile
 import time
 from abc import ABC, abstractmethod
+from collections import deque
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Self
@@ -39,6 +40,7 @@ _GREETING = b"220"
 _LOOKS_FROM = "127.0.0.254", 0
 # Below the range from which the kernel takes the ports of outgoing connections.
 _PORTS = range(10_000, 32_000)
+_given: deque[int] = deque(maxlen=1000)  # ports, which somebody may be about to listen on
 
 
 class ServerError(Exception):
@@ -84,12 +86,15 @@ def require_user(server: str, user: str) -> pwd.struct_passwd:
 
 
 def free_port(host: str = LOOPBACK) -> int:
-    """Choose a TCP port on which nothing listens; no outgoing connection will take it."""
+    """Choose a TCP port on which nothing listens, or soon will; no outgoing connection will take it."""
     for port in random.SystemRandom().sample(_PORTS, k=200):
+        if port in _given:
+            continue
         with socket.socket() as candidate:
             candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             with contextlib.suppress(OSError):
                 candidate.bind((host, port))
+                _given.append(port)
                 return port
     raise ServerError(host, "no free port")
 

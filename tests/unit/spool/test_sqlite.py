@@ -208,8 +208,14 @@ async def test_arrivals_count_though_they_are_claimed_in_the_same_commit(place: 
     (queue,) = await spool.queues()
     heard: asyncio.Queue[list[QueueRow]] = asyncio.Queue()
     spool.on_arrivals = heard.put_nowait
-    gate = threading.Event()
-    busy = spool._writer.submit("wait", lambda _: gate.wait(PATIENCE_S))
+    begun, gate = threading.Event(), threading.Event()
+
+    def wait(_: sqlite3.Connection) -> None:
+        begun.set()
+        gate.wait(PATIENCE_S)
+
+    busy = spool._writer.submit("wait", wait)
+    assert await asyncio.to_thread(begun.wait, PATIENCE_S)
     accepting = asyncio.gather(spool.accept(mail("two@b.test")), spool.accept(mail("three@b.test", due_at=NOW + 9)))
     claiming = asyncio.ensure_future(spool.claim([queue.id], site=SITE, now=NOW, limit=10, byte_limit=10**9))
     await asyncio.sleep(0)

@@ -1,0 +1,148 @@
+"""This daemon as the benches run it: a process of its own, in a folder of its own, on a spool that they fill."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import signal
+import sys
+import tempfile
+import time
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sender.core.schedule import first_turn_at
+from sender.spool.contract import NewMessage
+from sender.spool.sqlite import Role, open_spool
+
+if TYPE_CHECKING:
+    from asyncio.subprocess import Process
+    from collections.abc import AsyncIterator
+
+_DEADLINE_S = 600.0
+_FILL_AT_ONCE = 2000
+_READY = re.compile(rb" ready: .*HTTP on port (\d+)")
+_PEAK = re.compile(r"VmHWM:\s+(\d+) kB")
+
+
+class Folder:
+    """The folder of one daemon: `sender.toml`, `spool.db`, `events.jsonl`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.events = path / "events.jsonl"
+        self.spool = path / "spool.db"
+
+    def configure(self, to: tuple[str, int], more: str = "") -> None:
+        """Write a configuration that sends everything to one receiver; `more` are further tables."""
+        (self.path / "sender.toml").write_text(configuration(to, more))
+
+    async def fill(self, messages: int, size: int, *, domains: int = 1) -> None:
+        """Queue messages of `size` bytes to `domains` domains, as many to each."""
+        await fill(self.spool, messages, size, domains=domains)
+
+    @asynccontextmanager
+    async def serving(self, *options: str) -> AsyncIterator[Serving]:
+        """Run the daemon from its line "ready" until it has stopped, at the latest at the end of the block."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "sender", "serve", "--config", str(self.path / "sender.toml"), *options),
+            stderr=asyncio.subprocess.PIPE,
+        )
+        reading: asyncio.Task[bytes] | None = None
+        try:
+            assert process.stderr is not None
+            while (ready := _READY.search(line := await process.stderr.readline())) is None:
+                if not line:
+                    raise RuntimeError(f"sender serve exited with {await process.wait()}")
+            reading = asyncio.create_task(process.stderr.read())
+            yield Serving(process, int(ready[1]))
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+            if reading is not None:
+                await reading
+
+
+class Serving:
+    """A daemon that runs. `port`: of its HTTP interface. Seconds run from its line "ready"."""
+
+    def __init__(self, process: Process, port: int) -> None:
+        self.process = process
+        self.port = port
+        self.ready_at = time.perf_counter()
+
+    async def ended(self, deadline_s: float = _DEADLINE_S) -> float:
+        """Wait until the daemon has exited by itself; give the seconds that it ran."""
+        async with asyncio.timeout(deadline_s):
+            code = await self.process.wait()
+        if code != 0:
+            raise RuntimeError(f"sender serve exited with {code}")
+        return time.perf_counter() - self.ready_at
+
+    async def stop(self) -> None:
+        """Let the daemon stop as an operator does."""
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(signal.SIGTERM)
+        await self.process.wait()
+
+    @property
+    def peak_mb(self) -> float:
+        """The most memory that the daemon has had, in 2**20 bytes."""
+        peak = _PEAK.search(Path(f"/proc/{self.process.pid}/status").read_text())
+        return int(peak[1]) / 1024 if peak is not None else 0.0
+
+
+@asynccontextmanager
+async def folder() -> AsyncIterator[Folder]:
+    """Make a folder for one daemon, which is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="sender-bench-") as path:
+        yield Folder(Path(path))
+
+
+async def fill(path: Path, messages: int, size: int, *, domains: int = 1) -> None:
+    """Queue messages of `size` bytes to `domains` domains, as many to each."""
+    spool = await open_spool(path, Role.INTAKE, now=time.time())
+    header = b"From: a@bench.test\r\nSubject: bench\r\n\r\n"
+    content = (header + (b"x" * 70 + b"\r\n") * (size // 72 + 1))[: size - 2] + b"\r\n"
+    for start in range(0, messages, _FILL_AT_ONCE):
+        now = time.time()
+        await asyncio.gather(
+            *(
+                spool.accept(
+                    NewMessage(
+                        id=spool.ids.next(now),
+                        mail_from="a@bench.test",
+                        rcpt_tos=(f"user{number}@d{number % domains}.bench.test",),
+                        domains=(f"d{number % domains}.bench.test",),
+                        content=content,
+                        size=size,
+                        accepted_at=now,
+                        due_ats=(first_turn_at(accepted_at=now, position=0, size=size),),
+                    )
+                )
+                for number in range(start, min(start + _FILL_AT_ONCE, messages))
+            )
+        )
+    await spool.close(clean=True)
+
+
+def configuration(to: tuple[str, int], more: str = "") -> str:
+    """Write a configuration that sends everything to one receiver; `more` are further tables."""
+    host, port = to
+    return f"""
+hostname = "sender.bench.test"
+[spool]
+url = "sqlite:spool.db"
+[http]
+listen = "127.0.0.1:0"
+[routes]
+"*" = "{host}:{port}"
+{more}"""
+
+
+def fixed_window(sessions: int) -> str:
+    """Give the tables of a daemon that opens so many sessions at once, and writes events."""
+    return f'[window]\nstart = {sessions}\nmax = {sessions}\n[events]\nfile = "events.jsonl"\n'

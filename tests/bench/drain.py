@@ -1,0 +1,60 @@
+"""How fast queues drain: into a sink that takes everything, beside Postfix and a client without any queue."""
+
+from __future__ import annotations
+
+import statistics
+from typing import TYPE_CHECKING
+
+from tests.bench.daemon import fixed_window, folder
+from tests.bench.postfix_drain import postfix_drain, smtp_source_rate
+from tests.servers import PostfixSender, SmtpSink, SmtpSource
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from tests.bench.report import Report
+
+NEEDS = (PostfixSender, SmtpSink, SmtpSource)
+_LARGE = 100_000  # bytes
+
+
+async def sender_drain(messages: int, size: int, sessions: int, sink: tuple[str, int]) -> float:
+    """Measure how many queued messages of `size` bytes the daemon delivers per second over up to `sessions` sessions.
+
+    Outcomes are durable, events and metrics on. The time runs from its line "ready" until it exits by itself because
+    every outcome is recorded.
+    """
+    async with folder() as daemon:
+        daemon.configure(sink, fixed_window(sessions))
+        await daemon.fill(messages, size)
+        async with daemon.serving("--role", "delivery", "--until-empty") as serving:
+            return messages / await serving.ended()
+
+
+async def drain(report: Report, *, messages: int, size: int, sessions: int, runs: int) -> None:
+    """Rows 1 and 2, and what they are compared with."""
+    report.title(f"{messages} queued messages of {size} bytes, {sessions} sessions, one sink, median of {runs} runs")
+    async with SmtpSink() as sink:
+        postfix = await _median(runs, lambda: postfix_drain(messages, size, sessions, sink.address))
+        report.figure("Postfix drains its queue", postfix, "/s")
+        source = await _median(runs, lambda: smtp_source_rate(messages, size, sessions, sink.address))
+        report.figure("smtp-source, no queue at all", source, "/s")
+        sender = await _median(runs, lambda: sender_drain(messages, size, sessions, sink.address))
+        report.figure("sender drains its queue (durable outcomes, events, metrics)", sender, "/s")
+    report.at_least("1", "of Postfix's rate", sender / postfix, 10.0)
+    report.at_least("2", "of smtp-source's rate", sender / source, 0.5)
+
+
+async def large(report: Report, *, messages: int, sessions: int, runs: int) -> None:
+    """Row 3: large messages."""
+    report.title(f"{messages} queued messages of {_LARGE} bytes, {sessions} sessions, one sink, median of {runs} runs")
+    async with SmtpSink() as sink:
+        postfix = await _median(runs, lambda: postfix_drain(messages, _LARGE, sessions, sink.address))
+        report.figure("Postfix drains its queue", postfix, "/s")
+        sender = await _median(runs, lambda: sender_drain(messages, _LARGE, sessions, sink.address))
+    report.at_least("3", "of Postfix's rate", sender / postfix, 5.0)
+    report.at_least("3", "sender drains its queue", sender, 1500.0, "/s")
+
+
+async def _median(runs: int, measure: Callable[[], Awaitable[float]]) -> float:
+    return statistics.median([await measure() for _ in range(runs)])
