@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import lru_cache
 
 import idna
 
@@ -71,9 +72,12 @@ def _is_literal(domain: str) -> bool:
         return False
 
 
+_canonical = lru_cache(maxsize=16_384)(canonical_domain)  # mail comes in campaigns: most have few domains
+
+
 def domain_of(mailbox: str) -> str:
     """Give the canonical domain of a mailbox that `split_mailbox` took."""
-    return canonical_domain(mailbox.rpartition("@")[2])
+    return _canonical(mailbox.rpartition("@")[2])
 
 
 def needs_smtputf8(mailbox: str) -> bool:

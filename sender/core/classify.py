@@ -106,10 +106,12 @@ class Classifier:
     rules: Sequence[Rule] = ()
     providers: Providers | None = field(default=None)
     _remembered: Callable[[Stage, Reply, str], _Meant] = field(init=False, repr=False, compare=False)
+    _taken: Callable[[Stage, str], Verdict] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Remember what replies mean: receivers repeat themselves."""
         object.__setattr__(self, "_remembered", lru_cache(maxsize=4096)(self._meaning))
+        object.__setattr__(self, "_taken", lru_cache(maxsize=4096)(self._positive))
 
     def classify(self, stage: Stage, reply: Reply, mx: str = "", now_s: float | None = None) -> Verdict:
         """Tell what a reply of a host at a stage means for the recipients that it answers for.
@@ -117,10 +119,9 @@ class Classifier:
         RFC 5321 section 4.2.1: a code that is not known is taken by its first digit. `now_s` (since the
         epoch) is what a time of day in the reply is counted from; without it such a time is not honoured.
         """
-        provider = self._provider(mx)
         if reply.positive:
-            scope = _STAGE_SCOPE.get(stage, Scope.SESSION)
-            return Verdict(outcome=Outcome.DELIVERED, scope=scope, rule="positive", provider=provider)
+            return self._taken(stage, mx)
+        provider = self._provider(mx)
         if not (reply.transient or reply.permanent):
             return Verdict(
                 outcome=Outcome.DEFERRED,
@@ -140,6 +141,14 @@ class Classifier:
             rule=meant.rule,
             provider=provider,
             vague=meant.vague,
+        )
+
+    def _positive(self, stage: Stage, mx: str) -> Verdict:
+        return Verdict(
+            outcome=Outcome.DELIVERED,
+            scope=_STAGE_SCOPE.get(stage, Scope.SESSION),
+            rule="positive",
+            provider=self._provider(mx),
         )
 
     def _meaning(self, stage: Stage, reply: Reply, mx: str) -> _Meant:

@@ -11,6 +11,8 @@ _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford: no i, l, o, u
 _VALUES = {character: value for value, character in enumerate(_ALPHABET)}
 _EPOCH_MS = 1_577_836_800_000
 _WORDS, _BITS = 13, 63
+_PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]
+_PAIR_SHIFTS = range(50, -1, -10)
 _PROCESS_BITS, _COUNT_BITS = 10, 12
 _SHIFT = _PROCESS_BITS + _COUNT_BITS
 
@@ -37,7 +39,7 @@ class MessageIds:
 
 def id_text(message_id: int) -> str:
     """Write an id: 13 characters that sort as the ids do."""
-    return "".join(_ALPHABET[(message_id >> 5 * place) & 31] for place in range(_WORDS - 1, -1, -1))
+    return _ALPHABET[message_id >> 60] + "".join([_PAIRS[message_id >> shift & 1023] for shift in _PAIR_SHIFTS])
 
 
 def id_number(text: str) -> int:

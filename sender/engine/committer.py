@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sender.core.errors import SpoolError
 from sender.spool.contract import FencedError
@@ -34,7 +34,7 @@ class Batch:
     last_replies: dict[str, str] = field(default_factory=dict)
     requeued: list[tuple[int, float]] = field(default_factory=list)  # queue and due instant of deferred recipients
     ended: dict[int, int] = field(default_factory=dict)  # queue -> recipients that left it
-    events: list[dict[str, Any]] = field(default_factory=list)
+    events: list[bytes] = field(default_factory=list)  # lines
 
 
 class Committer:
@@ -111,5 +111,5 @@ class Committer:
             log.warning("outcomes are recorded again")
             self.failing = False
             self._on_health()
-        self._events.write(batch.events)
+        self._events.append(b"".join(batch.events))
         self._on_recorded(batch)

@@ -42,14 +42,7 @@ class NoSession:
 
     def result_for(self, recipient: ClaimedRecipient) -> Result:
         """Put it as what one recipient got."""
-        return Result(
-            recipient=recipient,
-            verdict=self.verdict,
-            stage=self.stage,
-            reply=self.reply,
-            detail=self.detail,
-            status=self.status,
-        )
+        return Result(recipient, self.verdict, self.stage, self.reply, self.detail, self.status)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -75,6 +75,8 @@ class Judgement:
     @property
     def throttles(self) -> dict[Reason, Verdict]:
         """Give the throttles that the lane learns from, one for each reason."""
+        if not self.again:
+            return {}
         verdicts = [result.verdict for result in self.again if result.verdict.throttles]
         return {verdict.reason: verdict for verdict in reversed(verdicts) if verdict.reason is not None}
 
@@ -87,27 +89,23 @@ def judge(
     fresh, taught = session.transactions <= 1, False
     for recipient, answer in zip(delivery.recipients, answers, strict=True):
         verdict = _verdict(answer, classifier, session.host, now_s)
+        result = Result(recipient, verdict, answer.stage, answer.reply, answer.detail, ours=answer.ours)
+        if verdict.outcome is Outcome.DELIVERED:
+            judgement.proven = True
+            judgement.delivered += 1
+            judgement.settled.append(result)
+            continue
         about_lane = verdict.throttles or verdict.scope is Scope.LANE
-        if verdict.outcome is not Outcome.DELIVERED and (about_lane or not taught):
+        if about_lane or not taught:
             # What is said about one recipient explains no change of the lane.
             judgement.last_refusal, taught = (answer.stage, str(answer)), about_lane
         if answer.reply is not None and not answer.ours and verdict.reason is not Reason.CONNECTION_LIMIT:
             judgement.proven = True
-        if verdict.outcome is Outcome.DELIVERED:
-            judgement.delivered += 1
-        elif verdict.scope is Scope.LANE and verdict.reason in {Reason.OVERLOADED, Reason.REPUTATION}:
+        if verdict.scope is Scope.LANE and verdict.reason in {Reason.OVERLOADED, Reason.REPUTATION}:
             judgement.lane_verdict = verdict
         judgement.ambiguous |= answer.ambiguous
         judgement.untried |= answer.trouble is Trouble.UNTRIED
-        judgement.session_over |= verdict.scope is Scope.SESSION and verdict.outcome is not Outcome.DELIVERED
-        result = Result(
-            recipient=recipient,
-            verdict=verdict,
-            stage=answer.stage,
-            reply=answer.reply,
-            detail=answer.detail,
-            ours=answer.ours,
-        )
+        judgement.session_over |= verdict.scope is Scope.SESSION
         again = _goes_again(delivery, verdict, answer, fresh=fresh)
         (judgement.again if again else judgement.settled).append(result)
     return judgement

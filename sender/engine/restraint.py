@@ -6,7 +6,6 @@ A reply that names its scope decides; one that does not is weighed with what was
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sender.core.address import domain_of
@@ -109,7 +108,7 @@ class Restraint:
                 subject = self._throttled(message, result, culprit)
                 if subject is not None:
                     results.remove(result)
-                    resting.append(replace(result, rest_until=self._begin(subject, result, culprit, now)))
+                    resting.append(result._replace(rest_until=self._begin(subject, result, culprit, now)))
         judgement.settled += resting
         for result in [one for one in judgement.again if self._overdue(message, one, now)]:
             judgement.again.remove(result)

@@ -6,9 +6,7 @@ All recipients of one transaction are settled together, so that those who fail s
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-import orjson
+from typing import TYPE_CHECKING, NamedTuple
 
 from sender.core.address import domain_of
 from sender.core.bounce import Action, Failure, Notice, compose, headers_of, status_for
@@ -16,7 +14,7 @@ from sender.core.identity import id_text
 from sender.core.outcome import Outcome, Reason, Scope, Verdict
 from sender.core.reply import sanitised
 from sender.core.schedule import first_turn_at
-from sender.observe.events import instant
+from sender.engine.chronicle import Chronicle
 from sender.spool.contract import NewMessage, Settlement, State
 
 if TYPE_CHECKING:
@@ -49,8 +47,7 @@ class Way:
     session_s: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class Result(NamedTuple):
     """What one recipient got."""
 
     recipient: ClaimedRecipient
@@ -93,6 +90,7 @@ class Settler:
     def reload(self, settings: Settings) -> None:
         """Settle by another configuration from now on."""
         self._settings = settings
+        self._metrics.streams = settings.streams
         self._policy = settings.retry.policy()
         self._policies = {
             name: destination.retry.policy() for name, destination in settings.destinations.items() if destination.retry
@@ -117,18 +115,20 @@ class Settler:
     def settle(self, message: ClaimedMessage, results: Sequence[Result], way: Way, metrics: LaneMetrics) -> None:
         """Record what became of recipients of one message."""
         now = self._clock.wall()
+        chronicle = Chronicle(message, way, now)
         failed: list[Result] = []
         delayed: list[Result] = []
         for result in results:
             outcome = result.verdict.outcome
             metrics.attempt(outcome)
             if outcome is Outcome.DELIVERED:
-                self._delivered(message, result, way, now)
+                self._metrics.delivered(message.stream, max(0.0, now - message.accepted_at))
+                self._ended(message, result, chronicle, State.DELIVERED)
             elif outcome is Outcome.BOUNCED:
-                self._ended(message, result, way, State.BOUNCED, now)
+                self._ended(message, result, chronicle, State.BOUNCED)
                 metrics.bounced(result.verdict.reason or Reason.UNCLASSIFIED)
                 failed.append(result)
-            elif self._deferred(message, result, way, metrics, now) is State.EXPIRED:
+            elif self._deferred(message, result, way, chronicle, metrics, now) is State.EXPIRED:
                 failed.append(result)
             elif self._is_late(message, result, way, now):
                 delayed.append(result)
@@ -140,36 +140,40 @@ class Settler:
 
     def remove(self, message: ClaimedMessage, reason: str) -> None:
         """Record that an operator took recipients out; nobody is told."""
-        now = self._clock.wall()
+        chronicle = Chronicle(message, Way(), self._clock.wall())
         for recipient in message.recipients:
             verdict = Verdict(outcome=Outcome.BOUNCED, scope=Scope.MESSAGE, reason=Reason.REMOVED)
-            self._ended(message, Result(recipient=recipient, verdict=verdict, detail=reason), Way(), State.REMOVED, now)
+            self._ended(message, Result(recipient, verdict, detail=reason), chronicle, State.REMOVED)
         self._committer.note()
 
     def expire(self, message: ClaimedMessage, metrics: LaneMetrics, why: str) -> None:
         """Record that recipients have waited too long, and tell the sender."""
         now = self._clock.wall()
         verdict = Verdict(outcome=Outcome.DEFERRED, scope=Scope.MESSAGE, reason=Reason.EXPIRED)
-        results = [Result(recipient=recipient, verdict=verdict, detail=why) for recipient in message.recipients]
+        results = [Result(recipient, verdict, detail=why) for recipient in message.recipients]
+        chronicle = Chronicle(message, Way(), now)
         for result in results:
-            self._ended(message, result, Way(), State.EXPIRED, now)
+            self._ended(message, result, chronicle, State.EXPIRED)
             metrics.bounced(Reason.EXPIRED)
         self._notify(message, results, Way(), Action.FAILED, now)
         self._committer.note()
 
-    def _delivered(self, message: ClaimedMessage, result: Result, way: Way, now: float) -> None:
-        stream = message.stream if message.stream in self._settings.streams else "other"
-        self._metrics.delivery.labels(stream).observe(max(0.0, now - message.accepted_at))
-        self._ended(message, result, way, State.DELIVERED, now)
-
-    def _ended(self, message: ClaimedMessage, result: Result, way: Way, state: State, now: float) -> None:
+    def _ended(self, message: ClaimedMessage, result: Result, chronicle: Chronicle, state: State) -> None:
         recipient = result.recipient
         batch = self._committer.batch
         batch.ended[recipient.queue_id] = batch.ended.get(recipient.queue_id, 0) + 1
         tried = state is not State.REMOVED and result.stage is not None
-        self._record(message, result, way, state, recipient.due_at, recipient.attempts + tried, now)
+        self._record(message, result, chronicle, state, recipient.due_at, recipient.attempts + tried)
 
-    def _deferred(self, message: ClaimedMessage, result: Result, way: Way, metrics: LaneMetrics, now: float) -> State:
+    def _deferred(
+        self,
+        message: ClaimedMessage,
+        result: Result,
+        way: Way,
+        chronicle: Chronicle,
+        metrics: LaneMetrics,
+        now: float,
+    ) -> State:
         """Give the recipient its next attempt, or let it expire where its time is over."""
         recipient, verdict = result.recipient, result.verdict
         domain = domain_of(recipient.rcpt_to)
@@ -179,7 +183,7 @@ class Settler:
         self._committer.batch.last_replies[domain] = result.text
         if now >= expires_at and (result.rest_until is None or self.overdue(message, recipient, way.site, now)):
             metrics.bounced(Reason.EXPIRED)
-            self._ended(message, result, way, State.EXPIRED, now)
+            self._ended(message, result, chronicle, State.EXPIRED)
             return State.EXPIRED
         attempts = recipient.attempts + (result.rest_until is None)
         due_at = result.rest_until or policy.next_attempt_at(
@@ -189,7 +193,8 @@ class Settler:
             # The last attempt is made when the time is over, not after it.
             due_at = min(due_at, max(expires_at, now + 1.0))
         self._committer.batch.requeued.append((recipient.queue_id, due_at))
-        self._record(message, result, way, State.QUEUED, due_at, attempts, now)
+        late = self._is_late(message, result, way, now)
+        self._record(message, result, chronicle, State.QUEUED, due_at, attempts, warned=late)
         return State.QUEUED
 
     def overdue(self, message: ClaimedMessage, recipient: ClaimedRecipient, site: str, now: float) -> bool:
@@ -207,56 +212,22 @@ class Settler:
         return after_s is not None and not result.recipient.warned and now - message.accepted_at >= after_s
 
     def _record(
-        self, message: ClaimedMessage, result: Result, way: Way, state: State, due_at: float, attempts: int, now: float
+        self,
+        message: ClaimedMessage,
+        result: Result,
+        chronicle: Chronicle,
+        state: State,
+        due_at: float,
+        attempts: int,
+        *,
+        warned: bool = False,
     ) -> None:
-        recipient = result.recipient
-        late = state is State.QUEUED and self._is_late(message, result, way, now)
-        batch = self._committer.batch
-        reply = result.reply
-        facts: dict[str, Any] = {
-            "stage": result.stage,
-            "code": reply.code if reply is not None else None,
-            "enhanced_code": reply.enhanced if reply is not None else result.status,
-            "reply": result.text,
-            "reason": Reason.EXPIRED if state is State.EXPIRED else result.verdict.reason,
-            "scope": result.verdict.scope,
-            "host": way.host,
-            "address": way.address,
-            "tls": way.tls,
-        }
-        word = "deferred" if state is State.QUEUED else state.word
-        record = {"at": instant(now), "outcome": word, **facts, "rule": result.verdict.rule}
-        batch.settlements.append(
-            Settlement(
-                recipient_id=recipient.id,
-                message_id=message.id,
-                state=state,
-                due_at=due_at,
-                attempts=attempts,
-                warned=recipient.warned or late,
-                record=orjson.dumps({key: value for key, value in record.items() if value}).decode() + "\n",
-            )
-        )
-        if self._events:
-            batch.events.append(
-                {
-                    "at": now,
-                    "event": word,
-                    "message_id": id_text(message.id),
-                    "mail_from": message.mail_from,
-                    "rcpt_to": recipient.rcpt_to,
-                    "domain": domain_of(recipient.rcpt_to),
-                    "site": way.site,
-                    "source": way.source,
-                    "stream": message.stream,
-                    "attempt": attempts,
-                    **facts,
-                    "queued_s": round(now - message.accepted_at, 3),
-                    "session_s": round(way.session_s, 3),
-                    "size": message.size,
-                    "next_attempt_at": instant(due_at) if state is State.QUEUED else None,
-                }
-            )
+        recipient, batch = result.recipient, self._committer.batch
+        record, event = chronicle.write(result, state, due_at=due_at, attempts=attempts, event=self._events)
+        warned |= recipient.warned
+        batch.settlements.append(Settlement(recipient.id, message.id, state, due_at, attempts, record, warned))
+        if event is not None:
+            batch.events.append(event)
 
     def _notify(self, message: ClaimedMessage, results: Sequence[Result], way: Way, action: Action, now: float) -> None:
         """Queue a notice in the commit that records the failures; never one about a notice."""

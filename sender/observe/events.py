@@ -24,6 +24,11 @@ def instant(at: float) -> str:
     return f"{_second(second)}.{microseconds // 1000:03}Z"
 
 
+def line(event: dict[str, Any]) -> bytes:
+    """Write an event, whose `at` is a text."""
+    return orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE)
+
+
 @lru_cache(maxsize=16)  # most are of this second
 def _second(at: int) -> str:
     return dt.datetime.fromtimestamp(at, dt.UTC).isoformat()[: -len("+00:00")]
@@ -49,9 +54,12 @@ class Events:
         """Append events; each has `at` in seconds since 1970 and is written with it as text."""
         if self._file is None or not events:
             return
-        lines = bytearray()
-        for event in events:
-            lines += orjson.dumps({**event, "at": instant(event["at"])}) + b"\n"
+        self.append(b"".join(line({**event, "at": instant(event["at"])}) for event in events))
+
+    def append(self, lines: bytes) -> None:
+        """Append events that are written already, as `line` gives them."""
+        if self._file is None or not lines:
+            return
         try:
             self._file.write(lines)
         except OSError as error:

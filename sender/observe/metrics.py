@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, generate_latest
+
+from sender.observe.tallies import Histogram
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from sender.core.outcome import Outcome, Reason
 
@@ -59,6 +61,7 @@ class Metrics:
         self.commit_size = self._histogram("spool_commit_size", "Units of work in a spool commit.", (), _SIZES)
         self.loop_lag = self._histogram("event_loop_lag_seconds", "How late the event loop is.", (), _FAST_S)
         self.lookups = self._counter("dns_lookups", "Look-ups that went to a name server, by result.", ("result",))
+        self.streams: Collection[str] = ()  # that have a series of their own
         self._named: dict[str, str] = {}
 
     def _counter(self, name: str, text: str, labels: Iterable[str]) -> Counter:
@@ -68,7 +71,7 @@ class Metrics:
         return Gauge(f"sender_{name}", text, labels, registry=self.registry)
 
     def _histogram(self, name: str, text: str, labels: Iterable[str], buckets: tuple[float, ...]) -> Histogram:
-        return Histogram(f"sender_{name}", text, labels, buckets=buckets, registry=self.registry)
+        return Histogram(f"sender_{name}", text, tuple(labels), buckets, self.registry)
 
     def provider(self, site: str) -> str:
         """Give the label of a site: its name while there is room for it."""
@@ -76,6 +79,10 @@ class Metrics:
         if known is None and len(self._named) < PROVIDERS:
             known = self._named[site] = site
         return known or OTHER
+
+    def delivered(self, stream: str, seconds: float) -> None:
+        """Note that a message came through, so long after it was accepted."""
+        self.delivery.labels(stream if stream in self.streams else OTHER).observe(seconds)
 
     def committed(self, seconds: float, units: int) -> None:
         """Note one commit of the spool."""

@@ -6,11 +6,14 @@ some servers do. What is anything else is no reply, and the session with it is o
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from sender.core.reply import Reply
 
 LINE_LIMIT, REPLY_LIMIT = 8 * 1024, 64 * 1024
 _CODES = {str(code).encode(): code for code in range(200, 600)}
 _LAST, _MORE, _BARE = b" ", b"-", b""
+_COMMON = 512  # bytes (RFC 5321 section 4.5.3.1.5); longer ones are not worth to be kept
 
 
 class MalformedReplyError(ValueError):
@@ -56,6 +59,8 @@ class ReplyParser:
             raise MalformedReplyError(f"a line of more than {LINE_LIMIT} bytes")
 
     def _line(self, line: bytes) -> Reply | None:
+        if not self._lines and len(line) <= _COMMON and (known := _known(line)) is not None:
+            return known
         code, separator = _CODES.get(line[:3], 0), line[3:4]
         if not code or separator not in (_LAST, _MORE, _BARE) or len(line) > LINE_LIMIT:
             raise MalformedReplyError(f"no reply: {line[:200]!r}")
@@ -74,3 +79,12 @@ class ReplyParser:
         reply = Reply(code, "\n".join(self._lines))
         self._lines, self._size = [], 0
         return reply
+
+
+@lru_cache(maxsize=1024)
+def _known(line: bytes) -> Reply | None:
+    """Give a reply of one line, of which most say the same; None for what is more, or none."""
+    code = _CODES.get(line[:3], 0)
+    if not code or line[3:4] not in (_LAST, _BARE):
+        return None
+    return Reply(code, line[4:].decode("utf-8", "replace"))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sender.core.outcome import Trouble
 from sender.core.reply import Reply
@@ -29,8 +29,7 @@ _NOT_SO = _NOT_NOW | {501, 504}
 _OBJECTS = re.compile(r"pipelin|synchroni[sz]", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What one recipient got: a reply at a stage, or a trouble in its place.
 
     `ours` marks a reply that we gave ourselves, since the receiver has told that it cannot take this message.

@@ -244,10 +244,12 @@ def _claim_rows(connection: sqlite3.Connection, token: int, rows: list[_Row]) ->
 
 def settle(connection: sqlite3.Connection, token: int, settlements: Sequence[Settlement], now: float) -> None:
     """Write outcomes in one statement; a claim that is not this owner's any more fails the whole."""
-    rows = _json((s.recipient_id, s.state, s.due_at, s.attempts, s.warned, s.record) for s in settlements)
+    rows = _json(
+        (s.recipient_id, s.state, s.due_at, s.attempts, s.warned, orjson.Fragment(s.record)) for s in settlements
+    )
     changed = connection.execute(
         "UPDATE recipients SET state = s.value ->> 1, due_at = s.value ->> 2, attempts = s.value ->> 3,"
-        " warned = s.value ->> 4, history = history || (s.value ->> 5), owner = NULL, crashes = 0"
+        " warned = s.value ->> 4, history = history || (s.value -> 5) || char(10), owner = NULL, crashes = 0"
         " FROM json_each(?) s WHERE recipients.id = s.value ->> 0 AND state = 1 AND owner = ?",
         (rows, token),
     ).rowcount

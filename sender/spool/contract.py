@@ -21,7 +21,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import IntEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from sender.core.errors import SpoolError
 
@@ -118,16 +118,15 @@ class ClaimedMessage:
     recipients: list[ClaimedRecipient] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settlement:
-    """What became of one claimed recipient. `record` is a line of JSON for its history."""
+class Settlement(NamedTuple):
+    """What became of one claimed recipient. `record` is an object of JSON for its history."""
 
     recipient_id: int
     message_id: int
     state: State
     due_at: float
     attempts: int
-    record: str
+    record: bytes
     warned: bool = False
 
 

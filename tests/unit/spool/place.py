@@ -105,18 +105,11 @@ def addresses(messages: Iterable[ClaimedMessage]) -> list[str]:
 
 
 def settlements(
-    messages: Iterable[ClaimedMessage], state: State = State.DELIVERED, *, due_at: float = NOW, record: str = "{}\n"
+    messages: Iterable[ClaimedMessage], state: State = State.DELIVERED, *, due_at: float = NOW, record: bytes = b"{}"
 ) -> list[Settlement]:
     """Say that this became of every recipient of claims."""
     return [
-        Settlement(
-            recipient_id=recipient.id,
-            message_id=message.id,
-            state=state,
-            due_at=due_at,
-            attempts=recipient.attempts + 1,
-            record=record,
-        )
+        Settlement(recipient.id, message.id, state, due_at, recipient.attempts + 1, record)
         for message in messages
         for recipient in message.recipients
     ]

@@ -6,7 +6,7 @@ import asyncio
 import tempfile
 from collections import Counter
 from collections.abc import Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -164,7 +164,7 @@ class SpoolMachine(RuleBasedStateMachine):
         """Settle a claim together with one that does not exist: nothing of it counts."""
         lines: list[Settlement] = settlements(self.claimed[:1])
         with pytest.raises(FencedError):
-            self.do(self.spool.settle([*lines, replace(lines[0], recipient_id=10**9)], [mail()], {}, self.now))
+            self.do(self.spool.settle([*lines, lines[0]._replace(recipient_id=10**9)], [mail()], {}, self.now))
 
     @precondition(lambda self: self.claimed)
     @rule()

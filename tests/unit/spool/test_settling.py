@@ -37,7 +37,7 @@ async def test_the_history_keeps_each_attempt(spool: Spool) -> None:
     await spool.accept(message)
     await spool.set_sites({"b.test": "mx.b.test"})
     for number in (1, 2):
-        lines = settlements(await claim(spool), State.QUEUED, due_at=NOW, record=f'{{"at": {number}}}\n')
+        lines = settlements(await claim(spool), State.QUEUED, due_at=NOW, record=b'{"at":%d}' % number)
         await spool.settle(lines, [], {"b.test": f"450 no {number}"}, NOW)
     report = await spool.message_report(message.id)
     assert report is not None
@@ -51,7 +51,7 @@ async def test_a_warning_is_remembered(spool: Spool) -> None:
     """That a sender was warned of the delay comes back with the next claim."""
     await spool.accept(mail())
     (line,) = settlements(await claim(spool), State.QUEUED)
-    await spool.settle([replace(line, warned=True)], [], {}, NOW)
+    await spool.settle([line._replace(warned=True)], [], {}, NOW)
     assert [message.recipients[0].warned for message in await claim(spool)] == [True]
 
 
