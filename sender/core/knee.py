@@ -28,6 +28,7 @@ class Knee:
     _mean: float = 0.0
     _variance: float = 0.0
     _recent: deque[float] = field(default_factory=deque)
+    _sum: float = 0.0  # of the recent ones
     _at: float = 0.0
 
     def answered(self, now: float, seconds: float, *, held: bool) -> None:
@@ -40,8 +41,9 @@ class Knee:
             self._variance += (off * (taken - self._mean) - self._variance) / self._count
         else:
             self._recent.append(taken)
+            self._sum += taken
             if len(self._recent) > self.rules.knee_messages:
-                self._recent.popleft()
+                self._sum -= self._recent.popleft()
             if held:
                 follow_s = self.rules.knee_met_s if self.met else self.rules.knee_follow_s
                 self._mean += min(0.05, (now - self._at) / follow_s) * (taken - self._mean)
@@ -50,30 +52,33 @@ class Knee:
     def look_again(self) -> None:
         """The window has changed: what messages took before says nothing about it."""
         self._recent.clear()
+        self._sum = 0.0
 
     @property
     def slower(self) -> bool:
         """Tell whether messages take longer than before, or, once a knee was met, whether that is not known yet."""
         if self.met and len(self._recent) < self.rules.knee_look:
             return True
-        return self._excess(self.rules.knee_look, 2.0) > log(self.rules.knee_hesitate)
+        return self._excess(self.rules.knee_look, 2.0, self.rules.knee_hesitate) > 0.0
 
     def share(self) -> float | None:
         """Give the share of the window that is enough, where messages clearly take longer than before."""
-        excess = self._excess(self.rules.knee_messages, 4.0)
-        if excess <= log(self.rules.knee):
+        excess = self._excess(self.rules.knee_messages, 4.0, self.rules.knee)
+        if not excess:
             return None
         self.met = True
-        self._recent.clear()
+        self.look_again()
         return exp(-excess / 2)
 
-    def _excess(self, least: int, sigmas: float) -> float:
-        """Give by how much the last messages took longer, in logarithms; 0 where that may be chance."""
+    def _excess(self, least: int, sigmas: float, factor: float) -> float:
+        """Give by how much the last messages took longer, in logarithms; 0 where not by `factor`, or by chance."""
         count = len(self._recent)
         if count < least or self._count < self.rules.knee_messages:
             return 0.0
-        recent = sum(self._recent) / count
+        recent = self._sum / count
         excess = recent - self._mean
+        if excess <= log(factor):
+            return 0.0
         if exp(recent) - exp(self._mean) < self.rules.knee_least_s:
             return 0.0  # so little may be ourselves
         return excess if excess > sigmas * sqrt(self._variance * (1 / count + 1 / self._count)) else 0.0

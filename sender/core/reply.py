@@ -49,11 +49,10 @@ class Reply:
     @property
     def enhanced(self) -> str | None:
         """The enhanced status code of the first line that has one, such as `4.7.0`."""
-        for line in self.text.split("\n"):
-            match = _ENHANCED.match(line)
-            if match is not None:
-                return match[1]
-        return None
+        match = _ENHANCED.match(self.text)
+        if match is None and "\n" in self.text:
+            match = next(filter(None, map(_ENHANCED.match, self.text.split("\n"))), None)
+        return match[1] if match is not None else None
 
     @property
     def words(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sender.core.classify import classify_trouble
@@ -32,11 +33,6 @@ class Delivery:
     def outgoing(self, spool: Spool) -> Outgoing:
         """Give it as a session takes it."""
         message = self.message
-
-        async def more() -> AsyncIterator[bytes]:
-            for number in range(1, message.blocks):
-                yield await spool.block(message.id, number)
-
         return Outgoing(
             mail_from=message.mail_from,
             rcpt_tos=[recipient.rcpt_to for recipient in self.recipients],
@@ -44,8 +40,13 @@ class Delivery:
             eight_bit=message.eight_bit,
             smtputf8=message.smtputf8,
             first=message.content,
-            more=more if message.blocks > 1 else None,
+            more=partial(_more, message, spool) if message.blocks > 1 else None,
         )
+
+
+async def _more(message: ClaimedMessage, spool: Spool) -> AsyncIterator[bytes]:
+    for number in range(1, message.blocks):
+        yield await spool.block(message.id, number)
 
 
 def split(message: ClaimedMessage, most: int) -> list[Delivery]:

@@ -287,7 +287,8 @@ class Lane:
     def goes_on(self, session: Session) -> bool:
         """Tell whether a session shall do more: beyond our limit while none could be opened, never beyond theirs."""
         now = self.around.clock.steady()
-        if not session.usable or self.window.surplus() or self.allowance.gives(self, now):
+        allowance = self.allowance
+        if not session.usable or allowance.window.surplus() or allowance.gives(self, now):
             return False
         if session.transactions < self.sizes.messages_per_session:
             return True

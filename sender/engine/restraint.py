@@ -92,8 +92,11 @@ class Restraint:
 
     def weigh(self, delivery: Delivery, judgement: Judgement, now: float) -> bool:
         """Settle who rests, and whose time is over, in the judgement itself; tell whether anybody began to rest."""
+        watched = bool(self._evidence or self.rests)
+        if judgement.delivered == len(delivery.recipients) and not watched:
+            return False
         message = delivery.message
-        if self._evidence or self.rests:
+        if watched:
             for result in judgement.settled:
                 if result.verdict.outcome is Outcome.DELIVERED:
                     subjects = subjects_of(message, result.recipient.rcpt_to)

@@ -55,7 +55,8 @@ class Stock:
     @property
     def low(self) -> bool:
         """Tell whether more should be claimed: little is left, or urgent mail may not wait behind what there is."""
-        return bool(self.turns) and not self.claiming and (self.waiting <= self._depth // 2 or self.turns.urgent)
+        turns = self.turns
+        return not self.claiming and (turns.urgent or (self.waiting <= self._depth // 2 and bool(turns)))
 
     def take(self) -> Delivery | None:
         """Take the next delivery, urgent ones first; where somebody is suspected, a few for others go before."""

@@ -38,6 +38,14 @@ class Offer:
             size_limit=int(size) if size.isascii() and size.isdigit() else 0,
         )
 
+    def takes(self, message: Outgoing) -> bool:
+        """Tell whether the receiver can take this message for all its recipients."""
+        return (
+            not 0 < self.size_limit < message.size
+            and (self.eightbitmime or not message.eight_bit)
+            and (self.smtputf8 or _is_plain(message))
+        )
+
     def refusal(self, message: Outgoing, rcpt_to: str, host: str) -> Reply | None:
         """Say as a reply what the receiver cannot take: it would be refused in any case, or be spoilt."""
         if 0 < self.size_limit < message.size:
@@ -52,9 +60,7 @@ class Offer:
     def mail(self, message: Outgoing) -> bytes:
         """Give the MAIL command of a message."""
         parameters = f" SIZE={message.size}" if self.size else ""
-        utf8 = self.smtputf8 and (
-            message.smtputf8 or not message.mail_from.isascii() or not all(map(str.isascii, message.rcpt_tos))
-        )
+        utf8 = self.smtputf8 and not _is_plain(message)
         if message.eight_bit:
             parameters += " BODY=8BITMIME"
         if utf8:
@@ -65,3 +71,8 @@ class Offer:
     def rcpt(self, rcpt_to: str) -> bytes:
         """Give the RCPT command of a recipient."""
         return f"RCPT TO:<{rcpt_to if self.smtputf8 else wire_form(rcpt_to)}>\r\n".encode()
+
+
+def _is_plain(message: Outgoing) -> bool:
+    """Tell whether nothing in an envelope, or in the header of its message, is beyond ASCII."""
+    return not message.smtputf8 and message.mail_from.isascii() and all(map(str.isascii, message.rcpt_tos))

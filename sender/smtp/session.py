@@ -156,10 +156,10 @@ class Session:
 
     def _begin(self, message: Outgoing, behind: Transaction | None = None) -> Transaction:
         """Make a transaction, on the way that is open to it."""
-        answers: list[Answer | None] = []
-        for rcpt_to in message.rcpt_tos:
-            refusal = self._offer.refusal(message, rcpt_to, self.host)
-            answers.append(None if refusal is None else Answer(Stage.MAIL, refusal, ours=True))
+        answers: list[Answer | None] = [None] * len(message.rcpt_tos)
+        if not self._offer.takes(message):
+            refusals = (self._offer.refusal(message, rcpt_to, self.host) for rcpt_to in message.rcpt_tos)
+            answers = [None if refusal is None else Answer(Stage.MAIL, refusal, ours=True) for refusal in refusals]
         way: Way | None = None
         chunked = False
         if self._offer.pipelining and self._habits.may(Way.PIPELINING, self):
@@ -241,8 +241,8 @@ class Session:
                 if self.closed_by is not None or transaction.closed_by is not None:  # it need not say any more
                     timeout_s = min(timeout_s, self._timeouts.quit_timeout)
                 reply = await wire.reply(timeout_s)
-            if transaction.in_company:
-                wire.check_count()
+            if wire.too_many and transaction.in_company:
+                wire.check()
             transaction.take(reply)
             if self._on_envelope is not None and transaction.enveloped:
                 on_envelope, self._on_envelope = self._on_envelope, None

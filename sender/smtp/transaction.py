@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _CLOSING = 421
 _NOT_NOW = frozenset({500, 502, 503})  # to a command that is right, where it may stand
 _NOT_SO = _NOT_NOW | {501, 504}
+_CONSENTED = frozenset({Stage.MAIL, Stage.RCPT})  # a 2yz to these is in order wherever it comes
 _OBJECTS = re.compile(r"pipelin|synchroni[sz]", re.IGNORECASE)
 
 
@@ -196,7 +197,8 @@ class Transaction:
     def take(self, reply: Reply) -> None:
         """Take the next reply. Raises OutOfStepError where it, or the group that it ends, makes no sense."""
         stage, index = self.awaited[0]
-        self._examine(stage, reply)
+        if self.closed_by is not None or not (reply.positive and stage in _CONSENTED):
+            self._examine(stage, reply)
         self.awaited.popleft()
         self._last = stage
         if reply.code == _CLOSING:

@@ -50,7 +50,7 @@ class Wire(SMTPProtocol):
         self._outstanding = 1  # the banner
         self._waiting: asyncio.Future[None] | None = None
         self._error: WireError | None = None
-        self._too_many = False  # replies have come
+        self.too_many = False  # replies have come than were asked for: none can be told from its neighbour
         self._timer: asyncio.TimerHandle | None = None
         self._deadline = 0.0
         self._limit_s = 0.0
@@ -83,7 +83,7 @@ class Wire(SMTPProtocol):
                     self._received.append(reply)
                     self._fail(Trouble.LOST, f"closed by the receiver: {reply}")
                 else:
-                    self._too_many = True
+                    self.too_many = True
                     self._fail(Trouble.PROTOCOL, f"a reply to nothing: {reply}")
                 return
             self._outstanding -= 1
@@ -135,10 +135,10 @@ class Wire(SMTPProtocol):
         """Tell whether the connection broke, or fell silent: the receiver may not know that it is over."""
         return self._error is not None and (self._reset or self._error.trouble is Trouble.TIMEOUT)
 
-    def check_count(self) -> None:
-        """Raise WireError where more replies have come than were asked for: none can be told from its neighbour."""
-        if self._too_many:
-            raise self._broken()
+    def check(self) -> None:
+        """Raise WireError where the connection has ended, though there may be replies that were not read."""
+        if self._error is not None:
+            raise self._error
 
     def has_said(self, replies: int) -> bool:
         """Tell whether so many replies have come that were not read yet."""
