@@ -40,6 +40,7 @@ class Delivery:
             eight_bit=message.eight_bit,
             smtputf8=message.smtputf8,
             first=message.content,
+            dotted=message.dotted,
             more=partial(_more, message, spool) if message.blocks > 1 else None,
         )
 

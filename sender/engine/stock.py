@@ -27,6 +27,7 @@ _RETRY_S = 1.0
 _QUEUES_AT_ONCE = 64
 _DEPTH, _DEPTH_MAX = 10, 1000  # recipients claimed ahead
 _BYTES_AHEAD = 8 * 2**20
+_FITS = 1.5  # times what would fit if the next were as large
 _LOOKED_AT = 100  # messages, for one to others than a suspect
 _CAME_BACK = 16  # messages that sessions may have put back, about
 _SLACK_S = 2.0  # a lane that claims less often than this claims less
@@ -44,6 +45,7 @@ class Stock:
         self._restraint = restraint
         self._ready: tuple[deque[Delivery], deque[Delivery]] = (deque(), deque())  # urgent, others
         self._depth = _DEPTH
+        self._fits = _DEPTH_MAX  # recipients whose contents may be claimed at once, as the last ones were
         self._ran_out = False  # a session found nothing since the last claim began, the time that it took included
         self._claimed_at = around.clock.steady()
 
@@ -158,7 +160,7 @@ class Stock:
                 [queue.id for queue in queues],
                 site=self._site,
                 now=wall,
-                limit=self._depth,
+                limit=min(self._depth, self._fits),
                 byte_limit=_BYTES_AHEAD,
                 together=max_recipients,
             )
@@ -172,10 +174,14 @@ class Stock:
             next_due_at = wall if queue.arrivals != seen else claim.next_due_at[queue.id]
             queue.due_at = float("inf") if next_due_at is None else next_due_at
             queue.turning = queue.due_at <= wall
-        count = 0
+        count = size = 0
         for message in claim.messages:
             count += len(message.recipients)
+            size += len(message.content)
             self._line(message.priority).extend(split(message, max_recipients))
+        if size:
+            # More than fits would be read for nothing.
+            self._fits = max(_DEPTH, round(_FITS * count * _BYTES_AHEAD / size))
         self.turns.put_back(queues, [queue for queue in queues if queue.turning], count)
         for queue in queues:
             if not queue.turning:

@@ -167,6 +167,7 @@ class Draft:
             stream=self._stream,
             priority=Priority[stream.priority.upper()],
             eight_bit=self._reader.eight_bit,
+            dotted=self._reader.dotted,
             # A client may say SMTPUTF8 for nothing: only 8-bit content or addresses ask the receiver for it.
             smtputf8=self._smtputf8 and (self._reader.eight_bit or needs_smtputf8(self._mail_from)),
             listener=self._listener,

@@ -63,6 +63,7 @@ class Reader:
     def __init__(self, *, trace: bytes, max_size: int, max_hops: int) -> None:
         self.size = 0
         self.eight_bit = False
+        self.dotted = False  # a line begins with a dot, or a piece does
         self._canonical = Canonical()
         self._buffer = bytearray(trace)
         self._trace = len(trace)
@@ -86,6 +87,7 @@ class Reader:
         if self.size > self._max_size:
             raise RefusedContentError(f"552 5.3.4 Message is larger than {self._max_size} bytes", "too_large")
         self.eight_bit |= not data.isascii()
+        self.dotted = self.dotted or data.startswith(b".") or b"\r\n." in data
         self._line_open = not data.endswith(b"\n")
         self._buffer += data
         if not self._headers_seen:

@@ -9,13 +9,17 @@ END = b".\r\n"
 
 
 class DotStuffer:
-    """Stuffs content that comes in blocks, cut anywhere."""
+    """Stuffs content that comes in blocks, cut anywhere; where it is not `dotted`, no line of it begins with a dot."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, dotted: bool = True) -> None:
+        self._dotted = dotted
         self._before = b"\r\n"  # the last two bytes that went out
 
-    def stuff(self, block: bytes) -> bytes:
-        """Give a block as it goes onto the wire."""
+    def stuff(self, block: memoryview) -> bytes | memoryview:
+        """Give a block, which is not empty, as it goes onto the wire."""
+        if not self._dotted:
+            self._before = (self._before + block[-2:])[-2:]
+            return block
         joined = self._before + block
         self._before = joined[-2:]
         return joined.replace(b"\r\n.", b"\r\n..")[2:]
@@ -25,11 +29,12 @@ class DotStuffer:
         return END if self._before == b"\r\n" else b"\r\n" + END
 
 
-def stuffed(content: bytes) -> bytes:
+def stuffed(content: bytes, *, dotted: bool = True) -> bytes:
     """Give whole content as it goes onto the wire, its end included."""
-    if content.startswith(b"."):
-        content = b"." + content
-    content = content.replace(b"\r\n.", b"\r\n..")
+    if dotted:
+        if content.startswith(b"."):
+            content = b"." + content
+        content = content.replace(b"\r\n.", b"\r\n..")
     return content + END if content.endswith(b"\r\n") or not content else content + b"\r\n" + END
 
 

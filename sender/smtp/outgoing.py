@@ -19,4 +19,5 @@ class Outgoing:
     eight_bit: bool
     smtputf8: bool
     first: bytes
+    dotted: bool = True  # a line of the content may begin with a dot
     more: Callable[[], AsyncIterator[bytes]] | None = None

@@ -256,7 +256,7 @@ class Session:
             wire.send(END, 1)
             transaction.content_begins(whole=True)
         elif message.more is None and len(message.first) <= PIECE:
-            await self._end_content(transaction, stuffed(message.first), following)
+            await self._end_content(transaction, stuffed(message.first, dotted=message.dotted), following)
         else:
             await self._long_content(transaction, following)
         await self._replies(transaction)
@@ -265,10 +265,10 @@ class Session:
 
     async def _long_content(self, transaction: Transaction, following: Callable[[], Outgoing | None]) -> None:
         """Send content piece by piece, each with its own timer; stop when the receiver speaks."""
-        wire, stuffer = self._wire, DotStuffer()
+        wire, stuffer = self._wire, DotStuffer(dotted=transaction.message.dotted)
         async for block in _blocks(transaction.message):
             for start in range(0, len(block), PIECE):
-                piece = stuffer.stuff(block[start : start + PIECE])
+                piece = stuffer.stuff(memoryview(block)[start : start + PIECE])
                 if transaction.awaited:
                     wire.send_more(piece)
                 else:

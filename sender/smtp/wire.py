@@ -144,14 +144,14 @@ class Wire(SMTPProtocol):
         """Tell whether so many replies have come that were not read yet."""
         return len(self._received) >= replies
 
-    def send(self, data: bytes, replies: int) -> None:
+    def send(self, data: bytes | memoryview, replies: int) -> None:
         """Write what `replies` replies will answer. Raises WireError where the dialogue is out of step."""
         if not self.usable:
             self.give_up("the receiver has sent more than it was asked for")
             raise self._broken()
         self.send_more(data, replies)
 
-    def send_more(self, data: bytes, replies: int = 0) -> None:
+    def send_more(self, data: bytes | memoryview, replies: int = 0) -> None:
         """Write more while replies are owed: what belongs to the content, or is pipelined behind it."""
         if self._error is not None or self._write_failed:
             raise self._broken()

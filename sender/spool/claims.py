@@ -30,6 +30,7 @@ _RECIPIENT = (
     "json_group_array(json_array("
     f"r.id, r.message_id, r.queue_id, r.rcpt_to, {_exactly('r.due_at')}, r.attempts, r.warned))"
 )
+_SHORT = 16 * 1024  # bytes of a message that is copied once more rather than read by itself
 _Row = tuple[int, int, int, str, float, int, int]
 
 
@@ -122,7 +123,7 @@ def _messages(connection: sqlite3.Connection, ids: Iterable[int]) -> dict[int, t
         connection,
         "SELECT json_group_array(json_array(m.id, m.mail_from, m.size, m.stream, m.priority, m.eight_bit, m.smtputf8,"  # noqa: S608
         f" {_exactly('m.accepted_at')}, {_exactly('m.expires_at')}, m.blocks, m.first_recipient, m.recipients,"
-        " length(c.content)))"
+        " length(c.content), m.dotted))"
         " FROM json_each(?) j JOIN messages m ON m.id = j.value JOIN contents c ON c.message_id = m.id",
         _json(dict.fromkeys(ids)),
     )
@@ -139,6 +140,7 @@ def _messages(connection: sqlite3.Connection, ids: Iterable[int]) -> dict[int, t
                 accepted_at=row[7],
                 expires_at=row[8],
                 blocks=row[9],
+                dotted=bool(row[13]),
             ),
             row[10],
             row[11],
@@ -149,18 +151,22 @@ def _messages(connection: sqlite3.Connection, ids: Iterable[int]) -> dict[int, t
 
 
 def _give_contents(connection: sqlite3.Connection, messages: Mapping[int, ClaimedMessage]) -> None:
-    """Read the first blocks of messages, all in one piece."""
+    """Read the first blocks of messages: the short ones all in one piece."""
     lengths, contents = connection.execute(
         "SELECT json_group_array(json_array(c.message_id, length(c.content))),"
         # As text they can be joined; what is in them is not looked at.
         " CAST(group_concat(CAST(c.content AS TEXT), '') AS BLOB)"
         " FROM json_each(?) j JOIN contents c ON c.message_id = j.value",
-        (_json(messages),),
+        (_json(message.id for message in messages.values() if message.size <= _SHORT),),
     ).fetchone()
     end = 0
     for message_id, length in orjson.loads(lengths):
         start, end = end, end + length
         messages[message_id].content = contents[start:end]
+    for message in messages.values():
+        if message.size > _SHORT:
+            row = connection.execute("SELECT content FROM contents WHERE message_id = ?", (message.id,)).fetchone()
+            message.content = row[0]
 
 
 def _give_recipients(messages: Mapping[int, ClaimedMessage], rows: Iterable[_Row]) -> None:

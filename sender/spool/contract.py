@@ -86,6 +86,7 @@ class NewMessage:
     smtputf8: bool = False
     expires_at: float | None = None
     listener: str = ""
+    dotted: bool = True  # a line of the content may begin with a dot
 
 
 @dataclass(slots=True, kw_only=True)
@@ -114,6 +115,7 @@ class ClaimedMessage:
     accepted_at: float
     expires_at: float | None
     blocks: int
+    dotted: bool = True
     content: bytes = b""  # the first block
     recipients: list[ClaimedRecipient] = field(default_factory=list)
 

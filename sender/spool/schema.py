@@ -103,7 +103,9 @@ CREATE TABLE totals (
 ) WITHOUT ROWID;
 """
 
-MIGRATIONS = (_FIRST,)
+_DOTTED = "ALTER TABLE messages ADD COLUMN dotted INTEGER NOT NULL DEFAULT 1"  # a line may begin with a dot
+
+MIGRATIONS = (_FIRST, f"{_DOTTED};")
 _BUSY_S = 30.0  # how long another process may hold the write lock
 
 
@@ -116,7 +118,8 @@ def connect(path: Path) -> sqlite3.Connection:
     )
     try:
         _begin_wal(connection, _BUSY_S)
-        for pragma in ("synchronous = FULL", "cache_size = -65536", "temp_store = MEMORY"):
+        # Some SQLites come with secure_delete: every page that a message leaves would be written once more, as zeros.
+        for pragma in ("synchronous = FULL", "cache_size = -65536", "temp_store = MEMORY", "secure_delete = OFF"):
             connection.execute(f"PRAGMA {pragma}")
     except BaseException:
         connection.close()

@@ -262,7 +262,7 @@ class SqliteSpool:
         if len(recipients) > 1:
             connection.executemany(statement, recipients[1:])
         connection.execute(
-            "INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
+            "INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?)",
             (
                 message.id,
                 message.mail_from,
@@ -278,6 +278,7 @@ class SqliteSpool:
                 first,
                 len(recipients),
                 len(recipients),
+                message.dotted,
             ),
         )
         connection.execute("INSERT INTO contents VALUES (?, ?)", (message.id, message.content))

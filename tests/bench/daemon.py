@@ -121,6 +121,7 @@ async def fill(path: Path, messages: int, size: int, *, domains: int = 1) -> Non
                         size=size,
                         accepted_at=now,
                         due_ats=(first_turn_at(accepted_at=now, position=0, size=size),),
+                        dotted=False,  # as the intake would find
                     )
                 )
                 for number in range(start, min(start + _FILL_AT_ONCE, messages))

@@ -14,7 +14,7 @@ from sender.spool.contract import BLOCK
 _TRACE = b"Received: from a\r\n\tby b; today\r\n"
 _ROOM = BLOCK - len(_TRACE + b"S: x\r\n\r\n" + b"\r\n")  # for a body that fills the first block
 _contents = st.lists(
-    st.sampled_from([b"\r\n", b"\r", b"\n", b"\r\r", b"\r\r\n", b"\n\r", b"a", b"received:", b" ", b"\xff"]),
+    st.sampled_from([b"\r\n", b"\r", b"\n", b"\r\r", b"\r\r\n", b"\n\r", b"a", b".", b"received:", b" ", b"\xff"]),
     max_size=25,
 ).map(b"".join)
 _cuts = st.lists(st.integers(1, 9), max_size=40)
@@ -63,6 +63,23 @@ def test_what_is_stored_has_no_bare_cr_or_lf(content: bytes, cuts: list[int]) ->
     assert stored.startswith(_TRACE)
     assert not re.search(rb"\r(?!\n)|(?<!\r)\n", stored)
     assert stored.endswith(b"\r\n")
+
+
+@given(_contents, _cuts)
+@example(b"a\r\n.b", [3])
+@example(b"a\n.b", [2])
+def test_a_dot_at_the_beginning_of_a_line_is_noticed(content: bytes, cuts: list[int]) -> None:
+    """What is not said to have one needs no other look before it is sent."""
+    reader = _reader()
+    stored = b"".join(_read(reader, _pieces(content, cuts)))
+    assert reader.dotted or b"\r\n." not in stored
+
+
+def test_content_without_such_dots_is_said_to_have_none() -> None:
+    """Other dots do not count."""
+    reader = _reader()
+    _read(reader, [b"A: b.c\r\n\r\nd.\r\n"])
+    assert not reader.dotted
 
 
 @given(_contents, _cuts)

@@ -14,12 +14,12 @@ _canonical = st.lists(st.sampled_from([b"\r\n", b".", b"..", b"\r\n.\r\n", b"x",
 _cuts = st.lists(st.integers(0, 6), max_size=40)
 
 
-def _in_pieces(content: bytes, cuts: list[int]) -> bytes:
-    stuffer, sent = DotStuffer(), b""
+def _in_pieces(content: bytes, cuts: list[int], *, dotted: bool = True) -> bytes:
+    stuffer, sent, rest = DotStuffer(dotted=dotted), b"", memoryview(content)
     for length in cuts:
-        sent += stuffer.stuff(content[:length])
-        content = content[length:]
-    return sent + stuffer.stuff(content) + stuffer.end()
+        sent += stuffer.stuff(rest[:length])
+        rest = rest[length:]
+    return sent + stuffer.stuff(rest) + stuffer.end()
 
 
 def _received(sent: bytes) -> bytes:
@@ -52,6 +52,12 @@ def test_content_arrives_as_it_is_whatever_the_blocks_are(content: bytes, cuts: 
 def test_whole_content_and_blocks_give_the_same_bytes(content: bytes, cuts: list[int]) -> None:
     """Content that is sent at once is the same on the wire as in blocks."""
     assert _in_pieces(content, cuts) == stuffed(content)
+
+
+@given(_canonical.filter(lambda content: b"\r\n." not in b"\r\n" + content), _cuts)
+def test_what_has_no_dots_to_be_doubled_goes_out_as_it_is(content: bytes, cuts: list[int]) -> None:
+    """Whoever knows that no line begins with a dot need not look for one."""
+    assert _in_pieces(content, cuts, dotted=False) == stuffed(content, dotted=False) == stuffed(content)
 
 
 @given(_canonical)

@@ -8,6 +8,7 @@ import stat
 import threading
 from collections.abc import AsyncIterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,14 @@ async def test_commits_are_durable(place: SqlitePlace) -> None:
     assert (mode, synchronous) == ("wal", 2)
 
 
+_OLD_MAIL = """
+INSERT INTO queues VALUES (1, 'b.test', 'default', 1);
+INSERT INTO messages VALUES (1, 'me@a.test', 5, 'default', 1, 0, 0, 1790000000, NULL, 'smtp', 1, 1, 1, 1, NULL);
+INSERT INTO contents VALUES (1, CAST('old' || char(13, 10) AS BLOB));
+INSERT INTO recipients (message_id, queue_id, due_at, rcpt_to) VALUES (1, 1, 1789999999, 'you@b.test');
+"""
+
+
 async def test_a_schema_from_the_future_is_refused(place: SqlitePlace) -> None:
     """A spool that a newer program has written is refused with both versions, and is not changed."""
     await place.open()
@@ -70,6 +79,20 @@ async def test_an_empty_file_is_migrated(place: SqlitePlace) -> None:
     assert spool._connection.execute("PRAGMA user_version").fetchone() == (len(schema.MIGRATIONS),)
     await spool.accept(mail())
     assert addresses(await claim(spool)) == ["you@b.test"]
+
+
+async def test_a_spool_of_the_first_version_goes_on(place: SqlitePlace) -> None:
+    """Mail that an older program took is delivered; of it nobody knows whether a line begins with a dot."""
+    place.path.parent.mkdir()
+    place.path.touch(0o600)
+    with closing(sqlite3.connect(place.path)) as connection:
+        connection.executescript(schema.MIGRATIONS[0])
+        connection.executescript(_OLD_MAIL)
+        connection.execute("PRAGMA user_version = 1")
+    spool = await place.open()
+    await spool.accept(replace(mail(), dotted=False))
+    claimed = await claim(spool)
+    assert [(message.content[:5], message.dotted) for message in claimed] == [(b"old\r\n", True), (b"Subje", False)]
 
 
 async def test_a_migration_that_fails_leaves_the_version_before(
