@@ -50,37 +50,40 @@ class Folder:
             *(sys.executable, "-m", "sender", "serve", "--config", str(self.path / "sender.toml"), *options),
             stderr=asyncio.subprocess.PIPE,
         )
-        reading: asyncio.Task[bytes] | None = None
         try:
             assert process.stderr is not None
             while (ready := _READY.search(line := await process.stderr.readline())) is None:
                 if not line:
                     raise RuntimeError(f"sender serve exited with {await process.wait()}")
-            reading = asyncio.create_task(process.stderr.read())
-            yield Serving(process, int(ready[1]))
+            yield Serving(process, process.stderr, int(ready[1]))
         finally:
             if process.returncode is None:
                 process.kill()
-                await process.wait()
-            if reading is not None:
-                await reading
+            await process.communicate()
 
 
 class Serving:
-    """A daemon that runs. `port`: of its HTTP interface. Seconds run from its line "ready"."""
+    """A daemon that runs. `port`: of its HTTP interface."""
 
-    def __init__(self, process: Process, port: int) -> None:
+    def __init__(self, process: Process, log: asyncio.StreamReader, port: int) -> None:
         self.process = process
         self.port = port
-        self.ready_at = time.perf_counter()
+        self._log = log
+        self._ready_at = time.perf_counter()
 
-    async def ended(self, deadline_s: float = _DEADLINE_S) -> float:
-        """Wait until the daemon has exited by itself; give the seconds that it ran."""
+    async def emptied(self, deadline_s: float = _DEADLINE_S) -> float:
+        """Wait until its queue is empty and every outcome recorded; give the seconds since its line "ready".
+
+        It was told to stop then; so it does.
+        """
         async with asyncio.timeout(deadline_s):
-            code = await self.process.wait()
-        if code != 0:
-            raise RuntimeError(f"sender serve exited with {code}")
-        return time.perf_counter() - self.ready_at
+            while not (line := await self._log.readline()).endswith(b": stopping\n"):
+                if not line:
+                    raise RuntimeError(f"sender serve exited with {await self.process.wait()}")
+            seconds = time.perf_counter() - self._ready_at
+            if await self.process.wait() != 0:
+                raise RuntimeError(f"sender serve exited with {self.process.returncode}")
+        return seconds
 
     async def stop(self) -> None:
         """Let the daemon stop as an operator does."""

@@ -21,14 +21,14 @@ _LARGE = 100_000  # bytes
 async def sender_drain(messages: int, size: int, sessions: int, sink: tuple[str, int]) -> float:
     """Measure how many queued messages of `size` bytes the daemon delivers per second over up to `sessions` sessions.
 
-    Outcomes are durable, events and metrics on. The time runs from its line "ready" until it exits by itself because
+    Outcomes are durable, events and metrics on. The time runs from its line "ready" until it says that
     every outcome is recorded.
     """
     async with folder() as daemon:
         daemon.configure(sink, fixed_window(sessions))
         await daemon.fill(messages, size)
         async with daemon.serving("--role", "delivery", "--until-empty") as serving:
-            return messages / await serving.ended()
+            return messages / await serving.emptied()
 
 
 async def drain(report: Report, *, messages: int, size: int, sessions: int, runs: int) -> None:

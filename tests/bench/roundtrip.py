@@ -103,7 +103,7 @@ async def _sender(to: tuple[str, int], messages: int) -> AsyncIterator[None]:
         await daemon.fill(messages, _SIZE)
         async with daemon.serving("--role", "delivery", "--until-empty") as serving:
             yield
-            await serving.ended()
+            await serving.emptied()
 
 
 @asynccontextmanager

@@ -87,7 +87,7 @@ class ThisDaemon:
             await daemon.fill(task.messages, _SIZE)
             async with daemon.serving("--role", "delivery", "--until-empty") as serving:
                 try:
-                    seconds = await serving.ended(task.deadline_s)
+                    seconds = await serving.emptied(task.deadline_s)
                 except TimeoutError:
                     return Drained(task.deadline_s, empty=False, deferred=_deferred(daemon.spool))
             return Drained(seconds, empty=True, deferred=_deferred(daemon.spool))
