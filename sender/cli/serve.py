@@ -41,6 +41,7 @@ def register(commands: Commands) -> None:
 def _serve(arguments: argparse.Namespace) -> int:
     settings = settings_of(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("mail.log").setLevel(logging.WARNING)  # aiosmtpd's: a line for each command, and more
     return run_loop(_run(settings, Role(arguments.role), arguments))
 
 

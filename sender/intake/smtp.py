@@ -16,7 +16,7 @@ import contextlib
 import logging
 import re
 import secrets
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from aiosmtpd.smtp import MISSING, SMTP, AuthResult, syntax
 
@@ -41,7 +41,20 @@ _COMMAND_LIMIT = 2048  # bytes of a command line; RFC 5321 section 4.5.3.1.4 ask
 _END = b"\r\n.\r\n"
 
 
-class _Hooks:
+class _Brief:
+    """Shows what aiosmtpd looks for, which it does for each connection; all that an object has takes long to see."""
+
+    _shown: ClassVar[list[str]]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls._shown = [name for name in dir(cls) if name.startswith(("smtp_", "auth_", "handle_"))]
+
+    def __dir__(self) -> list[str]:
+        return self._shown
+
+
+class _Hooks(_Brief):
     """What aiosmtpd asks of a handler."""
 
     async def handle_exception(self, error: Exception) -> str:
@@ -82,7 +95,10 @@ class _Hooks:
         return await server.check(name, password)
 
 
-class Submission(SMTP):
+_HOOKS = _Hooks()
+
+
+class Submission(_Brief, SMTP):
     """One connection."""
 
     line_length_limit = _PIECE  # of aiosmtpd's reader: content is read in pieces of this size
@@ -105,7 +121,7 @@ class Submission(SMTP):
         self._in_transaction = False
         self._draft: Draft | None = None
         super().__init__(
-            _Hooks(),
+            _HOOKS,
             data_size_limit=settings.smtp.max_message_size,
             enable_SMTPUTF8=True,
             hostname=settings.hostname,

@@ -50,26 +50,37 @@ class Folder:
             *(sys.executable, "-m", "sender", "serve", "--config", str(self.path / "sender.toml"), *options),
             stderr=asyncio.subprocess.PIPE,
         )
+        reading: asyncio.Task[None] | None = None
         try:
             assert process.stderr is not None
             while (ready := _READY.search(line := await process.stderr.readline())) is None:
                 if not line:
                     raise RuntimeError(f"sender serve exited with {await process.wait()}")
-            yield Serving(process, process.stderr, int(ready[1]))
+            serving = Serving(process, int(ready[1]))
+            reading = asyncio.create_task(serving.follow(process.stderr))
+            yield serving
         finally:
             if process.returncode is None:
                 process.kill()
-            await process.communicate()
+            await process.wait()
+            if reading is not None:
+                await reading
 
 
 class Serving:
     """A daemon that runs. `port`: of its HTTP interface."""
 
-    def __init__(self, process: Process, log: asyncio.StreamReader, port: int) -> None:
+    def __init__(self, process: Process, port: int) -> None:
         self.process = process
         self.port = port
-        self._log = log
         self._ready_at = time.perf_counter()
+        self._emptied_at: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+
+    async def follow(self, log: asyncio.StreamReader) -> None:
+        """Read what the daemon logs, to its end: a pipe that nobody reads would stop it."""
+        async for line in log:
+            if line.endswith(b": stopping\n"):
+                self._emptied_at.set_result(time.perf_counter())
 
     async def emptied(self, deadline_s: float = _DEADLINE_S) -> float:
         """Wait until its queue is empty and every outcome recorded; give the seconds since its line "ready".
@@ -77,13 +88,9 @@ class Serving:
         It was told to stop then; so it does.
         """
         async with asyncio.timeout(deadline_s):
-            while not (line := await self._log.readline()).endswith(b": stopping\n"):
-                if not line:
-                    raise RuntimeError(f"sender serve exited with {await self.process.wait()}")
-            seconds = time.perf_counter() - self._ready_at
             if await self.process.wait() != 0:
                 raise RuntimeError(f"sender serve exited with {self.process.returncode}")
-        return seconds
+            return await self._emptied_at - self._ready_at
 
     async def stop(self) -> None:
         """Let the daemon stop as an operator does."""

@@ -96,7 +96,7 @@ class SmtpSink(Server):
 
 
 class SmtpSource(Server):
-    """A client that sends equal messages over persistent sessions from entry on."""
+    """A client that sends equal messages from entry on, over persistent sessions or one for each message."""
 
     def __init__(
         self,
@@ -107,6 +107,7 @@ class SmtpSource(Server):
         sessions: int = 1,
         mail_from: str = "source@source.test",
         rcpt_to: str = "sink@sink.test",
+        persistent: bool = True,
         options: Sequence[str] = (),
     ) -> None:
         """Set where the messages go, and the options of smtp-source(1); `size` in bytes is without the header."""
@@ -115,6 +116,7 @@ class SmtpSource(Server):
         self._options = (
             *("-s", str(sessions), "-m", str(messages), "-l", str(size)),
             *("-M", "source.test", "-f", mail_from, "-t", rcpt_to),
+            *(("-d",) if persistent else ()),
             *options,
         )
 
@@ -131,7 +133,7 @@ class SmtpSource(Server):
     async def _start(self, program: Path) -> None:
         target = f"inet:{self.host}:{self.port}"
         output = self.folder / "source.out"
-        self._tree = await ProcessTree.start(program, "-c", "-d", *self._options, target, output=output)
+        self._tree = await ProcessTree.start(program, "-c", *self._options, target, output=output)
 
     def messages(self) -> int:
         """Count the messages that were answered."""
