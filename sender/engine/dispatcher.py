@@ -100,6 +100,7 @@ class Dispatcher:
             queue.queued += row.queued
             queue.arrivals += 1
             self._note_due(queue, row.due_at)
+        self._route_due()
 
     def next_due(self, queue_id: int, due_at: float | None, exact: bool) -> None:  # noqa: FBT001 - see Surroundings
         """Hear when a queue's next recipient is due: `exact` after a claim, else of one recipient that came back."""
@@ -148,18 +149,22 @@ class Dispatcher:
 
     async def _run(self) -> None:
         while True:
-            now = self.around.clock.wall()
-            due = self._take_due(now)
-            if due:
-                self._route(due)
+            if self._route_due():
                 await asyncio.sleep(0)
                 continue
             self._changed.clear()
-            wait_s = self._due[0][0] - now if self._due else None
+            wait_s = self._due[0][0] - self.around.clock.wall() if self._due else None
             try:
                 await asyncio.wait_for(self._changed.wait(), None if wait_s is None else min(wait_s, 3600.0))
             except TimeoutError:
                 continue
+
+    def _route_due(self) -> bool:
+        """Route what is due, but no more than is quickly done; tell whether anything was."""
+        due = self._take_due(self.around.clock.wall())
+        if due:
+            self._route(due)
+        return bool(due)
 
     def _take_due(self, now: float) -> list[Queue]:
         due: list[Queue] = []
@@ -176,23 +181,23 @@ class Dispatcher:
         held = [queue for queue in queues if self.suspended(queue)]
         for queue in held:
             queue.routing = False  # comes back when it is resumed
-        free = [queue for queue in queues if queue.routing]
-        if free:
-            self._spawn(self._route_together(free))
+        by_domain: dict[str, list[Queue]] = {}
+        for queue in queues:
+            if queue.routing:
+                by_domain.setdefault(queue.domain, []).append(queue)
+        configured = {domain: self.around.router.configured(domain) for domain in by_domain}
+        known = {domain: (by_domain.pop(domain), route) for domain, route in configured.items() if route is not None}
+        if known:
+            self._offer(known)
+        if by_domain:
+            self._spawn(self._route_together(by_domain))
 
-    async def _route_together(self, queues: list[Queue]) -> None:
+    async def _route_together(self, by_domain: Mapping[str, list[Queue]]) -> None:
         """Look up the ways of queues that became due together, and offer them together as far as that is quick.
 
         So the recipients of one message who share a site are found together, and share a transaction.
         """
-        by_domain: dict[str, list[Queue]] = {}
-        for queue in queues:
-            by_domain.setdefault(queue.domain, []).append(queue)
-        configured = {domain: self.around.router.configured(domain) for domain in by_domain}
-        known = {domain: (by_domain[domain], route) for domain, route in configured.items() if route is not None}
-        if known:
-            await self._offer(known)
-        tasks = {asyncio.create_task(self._look_up(domain)): domain for domain in by_domain if domain not in known}
+        tasks = {asyncio.create_task(self._look_up(domain)): domain for domain in by_domain}
         wait_s: float | None = self.around.settings.delivery.sibling_wait
         pending: set[asyncio.Task[Route | Unroutable]] = set(tasks)
         while pending:
@@ -200,13 +205,13 @@ class Dispatcher:
                 pending, timeout=wait_s, return_when=asyncio.ALL_COMPLETED if wait_s else asyncio.FIRST_COMPLETED
             )
             wait_s = None
-            await self._offer({tasks[task]: (by_domain[tasks[task]], task.result()) for task in done})
+            self._offer({tasks[task]: (by_domain[tasks[task]], task.result()) for task in done})
 
     async def _look_up(self, domain: str) -> Route | Unroutable:
         async with self._lookups:
             return await self.around.router.route(domain)
 
-    async def _offer(self, found: Mapping[str, tuple[list[Queue], Route | Unroutable]]) -> None:
+    def _offer(self, found: Mapping[str, tuple[list[Queue], Route | Unroutable]]) -> None:
         lanes: dict[str, Lane] = {}
         sites: dict[str, str] = {}
         for domain, (queues, route) in found.items():
@@ -224,9 +229,8 @@ class Dispatcher:
                     continue
                 lane.offer(queue)
         if sites:
-            # Not awaited: the claims that follow stand behind it in the writer's order.
+            # Tasks begin in their order: the claims that follow stand behind it in the writer's order.
             self._spawn(self._remember_sites(sites))
-            await asyncio.sleep(0)
         for lane in lanes.values():
             lane.pump()
 

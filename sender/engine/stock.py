@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 _RETRY_S = 1.0
 _QUEUES_AT_ONCE = 64
-_DEPTH, _DEPTH_MAX = 10, 1000  # recipients claimed ahead
+_DEPTH, _DEPTH_MAX = 10, 250  # recipients claimed ahead; urgent mail waits while the spool claims so many
 _BYTES_AHEAD = 8 * 2**20
 _FITS = 1.5  # times what would fit if the next were as large
 _LOOKED_AT = 100  # messages, for one to others than a suspect
@@ -38,7 +38,7 @@ class Stock:
 
     def __init__(self, site: str, around: Surroundings, restraint: Restraint) -> None:
         self.turns = Turns(lambda stream: around.settings.stream(stream).weight)
-        self.claiming = False
+        self._claims: set[bool] = set()  # under way, one of urgent mail (True) and one of other mail
         self.touched_at = around.clock.steady()  # when something was last taken or claimed
         self._site = site
         self._around = around
@@ -50,6 +50,11 @@ class Stock:
         self._claimed_at = around.clock.steady()
 
     @property
+    def claiming(self) -> bool:
+        """Tell whether mail is on its way here."""
+        return bool(self._claims)
+
+    @property
     def waiting(self) -> int:
         """Count the deliveries that wait for a session."""
         return len(self._ready[0]) + len(self._ready[1])
@@ -57,8 +62,9 @@ class Stock:
     @property
     def low(self) -> bool:
         """Tell whether more should be claimed: little is left, or urgent mail may not wait behind what there is."""
-        turns = self.turns
-        return not self.claiming and (turns.urgent or (self.waiting <= self._depth // 2 and bool(turns)))
+        if self.turns.urgent:
+            return True not in self._claims
+        return False not in self._claims and self.waiting <= self._depth // 2 and bool(self.turns)
 
     def take(self) -> Delivery | None:
         """Take the next delivery, urgent ones first; where somebody is suspected, a few for others go before."""
@@ -123,15 +129,22 @@ class Stock:
         return self._ready[priority != Priority.URGENT]
 
     def begin_claim(self, now: float, *, sessions: int) -> list[Queue]:
-        """Choose from which queues to claim, and how much: twice as much whenever the last was used up quickly."""
+        """Choose from which queues to claim, and how much: twice as much whenever the last was used up quickly.
+
+        Urgent mail is claimed beside other mail, and waits for none of it.
+        """
+        self.touched_at = now
+        if self.turns.urgent:
+            self._claims.add(True)
+            return self.turns.take(_QUEUES_AT_ONCE)
         since_s = now - self._claimed_at
         if (self.waiting == 0 or self._ran_out) and since_s < _SLACK_S:
             self._depth = min(self._depth * 2, _DEPTH_MAX)
         elif since_s > _SLACK_S:
             self._depth = max(self._depth // 2, _DEPTH, 2 * sessions)
-        self._claimed_at = self.touched_at = now
+        self._claimed_at = now
         self._ran_out = False
-        self.claiming = True
+        self._claims.add(False)
         return self.turns.take(max(_QUEUES_AT_ONCE, self._depth // 2))
 
     def _set_resting_aside(self, queues: list[Queue], wall: float) -> list[Queue]:
@@ -149,9 +162,10 @@ class Stock:
     async def claim(self, queues: list[Queue], *, max_recipients: int) -> None:
         """Claim from queues, and tell the dispatcher of those in which nothing more is due. Raises SpoolError."""
         around, wall = self._around, self._around.clock.wall()
+        urgent = queues[0].priority == Priority.URGENT
         taken, queues = queues, self._set_resting_aside(queues, wall)
         if not queues:
-            self.claiming = False
+            self._claims.discard(urgent)
             self.turns.put_back(taken, [], 0)
             return
         arrivals = [queue.arrivals for queue in queues]
@@ -168,7 +182,7 @@ class Stock:
             self.turns.put_back(queues, queues, 0)
             raise
         finally:
-            self.claiming = False
+            self._claims.discard(urgent)
         for queue, seen in zip(queues, arrivals, strict=True):
             # What came while the claim was under way, the claim may not have seen.
             next_due_at = wall if queue.arrivals != seen else claim.next_due_at[queue.id]

@@ -1,8 +1,8 @@
 """Group commit: one thread writes to the database, and what waits for it shares a transaction.
 
 A unit of work is a function of the connection. Units that arrive while a commit is under way, or within the commit
-interval after a busy one, run together; their callers hear of the result after the commit. A unit that fails is run
-again without the others, so that it alone is refused.
+interval after a busy one began, run together; their callers hear of the result after the commit. A unit that fails is
+run again without the others, so that it alone is refused.
 """
 
 from __future__ import annotations
@@ -83,15 +83,17 @@ class Writer:
         await asyncio.to_thread(self._thread.join)
 
     def _run(self) -> None:
-        busy = False
+        busy, began_at = False, 0.0
         while True:
             with self._arrived:
                 while not self._waiting and not self._closing:
                     self._arrived.wait()
                 if not self._waiting:
                     return
-            if busy and self._interval_s:
-                time.sleep(self._interval_s)
+            wait_s = began_at + self._interval_s - time.monotonic()
+            if busy and wait_s > 0:
+                time.sleep(wait_s)
+            began_at = time.monotonic()
             with self._arrived:
                 units, self._waiting = self._waiting[:_BATCH], self._waiting[_BATCH:]
             busy = len(units) > 1

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sender.core.schedule import first_turn_at
-from sender.spool.contract import NewMessage
+from sender.spool.contract import NewMessage, Priority
 from sender.spool.sqlite import Role, open_spool
 
 if TYPE_CHECKING:
@@ -39,9 +39,17 @@ class Folder:
         """Write a configuration that sends everything to one receiver; `more` are further tables."""
         (self.path / "sender.toml").write_text(configuration(to, more))
 
-    async def fill(self, messages: int, size: int, *, domains: int = 1) -> None:
+    async def fill(
+        self,
+        messages: int,
+        size: int,
+        *,
+        domains: int = 1,
+        stream: str = "default",
+        priority: Priority = Priority.NORMAL,
+    ) -> None:
         """Queue messages of `size` bytes to `domains` domains, as many to each."""
-        await fill(self.spool, messages, size, domains=domains)
+        await fill(self.spool, messages, size, domains=domains, stream=stream, priority=priority)
 
     @asynccontextmanager
     async def serving(self, *options: str) -> AsyncIterator[Serving]:
@@ -112,7 +120,15 @@ async def folder() -> AsyncIterator[Folder]:
         yield Folder(Path(path))
 
 
-async def fill(path: Path, messages: int, size: int, *, domains: int = 1) -> None:
+async def fill(
+    path: Path,
+    messages: int,
+    size: int,
+    *,
+    domains: int = 1,
+    stream: str = "default",
+    priority: Priority = Priority.NORMAL,
+) -> None:
     """Queue messages of `size` bytes to `domains` domains, as many to each."""
     spool = await open_spool(path, Role.INTAKE, now=time.time())
     header = b"From: a@bench.test\r\nSubject: bench\r\n\r\n"
@@ -131,6 +147,8 @@ async def fill(path: Path, messages: int, size: int, *, domains: int = 1) -> Non
                         size=size,
                         accepted_at=now,
                         due_ats=(first_turn_at(accepted_at=now, position=0, size=size),),
+                        stream=stream,
+                        priority=priority,
                         dotted=False,  # as the intake would find
                     )
                 )
