@@ -45,7 +45,7 @@ _SAVE_EVERY_S = 5.0
 _SURVEY_EVERY_S = 5.0
 _FORGET_EVERY_S = 3600.0
 _PURGE = 1000
-_LAG_EVERY_S = 0.1
+_LAG_EVERY_S = 0.02
 _CUT_OFF_S = 5.0  # that what was cut off may take to end
 
 

@@ -109,7 +109,7 @@ MIGRATIONS = (_FIRST, f"{_DOTTED};")
 _BUSY_S = 30.0  # how long another process may hold the write lock
 
 
-def connect(path: Path) -> sqlite3.Connection:
+def connect(path: Path, *, cache_mb: int = 64) -> sqlite3.Connection:
     """Connect; whoever may read the file may read mail, so it is its owner's alone (SQLite's side files follow it)."""
     if not path.exists():
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, stat.S_IRUSR | stat.S_IWUSR))
@@ -119,7 +119,8 @@ def connect(path: Path) -> sqlite3.Connection:
     try:
         _begin_wal(connection, _BUSY_S)
         # Some SQLites come with secure_delete: every page that a message leaves would be written once more, as zeros.
-        for pragma in ("synchronous = FULL", "cache_size = -65536", "temp_store = MEMORY", "secure_delete = OFF"):
+        cache = f"cache_size = -{1024 * cache_mb}"
+        for pragma in ("synchronous = FULL", cache, "temp_store = MEMORY", "secure_delete = OFF"):
             connection.execute(f"PRAGMA {pragma}")
     except BaseException:
         connection.close()

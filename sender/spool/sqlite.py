@@ -101,7 +101,7 @@ class SqliteSpool:
         self._connection = schema.connect(self.path)
         try:
             self._begin(self._connection, now)
-            self._reader = schema.connect(self.path)
+            self._reader = schema.connect(self.path, cache_mb=8)  # for blocks of content, and reports
         except BaseException:
             self._connection.close()
             raise

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sender.core.schedule import first_turn_at
-from sender.spool.contract import NewMessage, Priority
+from sender.spool.contract import BLOCK, NewMessage, Priority
 from sender.spool.sqlite import Role, open_spool
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 _DEADLINE_S = 600.0
 _FILL_AT_ONCE = 2000
 _READY = re.compile(rb" ready: .*HTTP on port (\d+)")
-_PEAK = re.compile(r"VmHWM:\s+(\d+) kB")
 
 
 class Folder:
@@ -109,8 +108,16 @@ class Serving:
     @property
     def peak_mb(self) -> float:
         """The most memory that the daemon has had, in 2**20 bytes."""
-        peak = _PEAK.search(Path(f"/proc/{self.process.pid}/status").read_text())
-        return int(peak[1]) / 1024 if peak is not None else 0.0
+        return self._status("VmHWM")
+
+    @property
+    def memory_mb(self) -> float:
+        """The memory that the daemon has now, in 2**20 bytes."""
+        return self._status("VmRSS")
+
+    def _status(self, name: str) -> float:
+        lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith(name)) / 1024
 
 
 @asynccontextmanager
@@ -133,28 +140,31 @@ async def fill(
     spool = await open_spool(path, Role.INTAKE, now=time.time())
     header = b"From: a@bench.test\r\nSubject: bench\r\n\r\n"
     content = (header + (b"x" * 70 + b"\r\n") * (size // 72 + 1))[: size - 2] + b"\r\n"
+    first, *blocks = [content[start : start + BLOCK] for start in range(0, size, BLOCK)]
+
+    async def accept(number: int, now: float) -> None:
+        message = NewMessage(
+            id=spool.ids.next(now),
+            mail_from="a@bench.test",
+            rcpt_tos=(f"user{number}@d{number % domains}.bench.test",),
+            domains=(f"d{number % domains}.bench.test",),
+            content=first,
+            blocks=1 + len(blocks),
+            size=size,
+            accepted_at=now,
+            due_ats=(first_turn_at(accepted_at=now, position=0, size=size),),
+            stream=stream,
+            priority=priority,
+            dotted=False,  # as the intake would find
+        )
+        for place, block in enumerate(blocks, 1):
+            await spool.put_block(message.id, place, block)
+        await spool.accept(message)
+
     for start in range(0, messages, _FILL_AT_ONCE):
         now = time.time()
-        await asyncio.gather(
-            *(
-                spool.accept(
-                    NewMessage(
-                        id=spool.ids.next(now),
-                        mail_from="a@bench.test",
-                        rcpt_tos=(f"user{number}@d{number % domains}.bench.test",),
-                        domains=(f"d{number % domains}.bench.test",),
-                        content=content,
-                        size=size,
-                        accepted_at=now,
-                        due_ats=(first_turn_at(accepted_at=now, position=0, size=size),),
-                        stream=stream,
-                        priority=priority,
-                        dotted=False,  # as the intake would find
-                    )
-                )
-                for number in range(start, min(start + _FILL_AT_ONCE, messages))
-            )
-        )
+        numbers = range(start, min(start + _FILL_AT_ONCE, messages))
+        await asyncio.gather(*(accept(number, now) for number in numbers))
     await spool.close(clean=True)
 
 
