@@ -30,7 +30,7 @@ test: $(VENV)/installed-test
 	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
 
 bench: $(VENV)/installed-test
-	sh tests/debian.sh
+	sh tests/debian.sh stunnel4
 	$(BIN)/python -m tests.bench $(ARGS)
 
 format: $(VENV)/installed-test

@@ -7,7 +7,7 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING
 
-from tests.bench import controller, drain, receivers, roundtrip
+from tests.bench import controller, depth, drain, intake, lag, receivers, roundtrip, urgent
 from tests.bench.report import Report
 from tests.servers import ServerMissing
 
@@ -29,6 +29,42 @@ async def _large(report: Report, given: argparse.Namespace) -> None:
     await drain.large(report, messages=given.large, sessions=given.sessions, runs=given.runs)
 
 
+async def _tls(report: Report, given: argparse.Namespace) -> None:
+    _require(drain.NEEDS_FOR_TLS)
+    await drain.tls(report, messages=given.messages, size=given.size, sessions=given.sessions, runs=given.runs)
+
+
+async def _through(report: Report, given: argparse.Namespace) -> None:
+    _require(intake.NEEDS)
+    await intake.through(report, messages=given.large, runs=given.runs)
+
+
+async def _intake(report: Report, given: argparse.Namespace) -> None:
+    _require(intake.NEEDS)
+    await intake.intake(report, messages=given.messages // 4, size=given.size, runs=given.runs)
+
+
+async def _domains(report: Report, given: argparse.Namespace) -> None:
+    _require(depth.NEEDS)
+    await depth.domains(report, messages=given.most, size=given.size, sessions=given.sessions)
+
+
+async def _depth(report: Report, given: argparse.Namespace) -> None:
+    _require(depth.NEEDS)
+    lengths = (given.most // 100, given.most // 10, given.most)
+    await depth.depth(report, lengths=lengths, size=given.size, sessions=given.sessions)
+
+
+async def _urgent(report: Report, given: argparse.Namespace) -> None:
+    _require(urgent.NEEDS)
+    await urgent.urgent(report, bulk=given.most // 10, size=given.size, sessions=given.sessions)
+
+
+async def _lag(report: Report, given: argparse.Namespace) -> None:
+    _require(lag.NEEDS)
+    await lag.lag(report, messages=given.most // 5, size=given.size, sessions=given.sessions)
+
+
 async def _receivers(_: Report, given: argparse.Namespace) -> None:
     _require(receivers.NEEDS)
     await receivers.receivers(given.receiver, deadline_s=given.deadline, minute_s=given.minute)
@@ -46,7 +82,14 @@ async def _roundtrip(report: Report, given: argparse.Namespace) -> None:
 ROWS: dict[str, Callable[[Report, argparse.Namespace], Awaitable[None]]] = {
     "drain": _drain,
     "large": _large,
+    "tls": _tls,
+    "through": _through,
+    "intake": _intake,
     "roundtrip": _roundtrip,
+    "domains": _domains,
+    "depth": _depth,
+    "urgent": _urgent,
+    "lag": _lag,
     "receivers": _receivers,
     "controller": _controller,
 }
@@ -63,10 +106,11 @@ def _require(servers: Sequence[type[Server]]) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(ROWS)}; default: all")
-    speed = parser.add_argument_group("drain, large")
+    speed = parser.add_argument_group("speed")
     speed.add_argument("--messages", type=int, default=20_000)
     speed.add_argument("--size", type=int, default=4096)
     speed.add_argument("--large", type=int, default=2000, metavar="MESSAGES", help="of the large ones")
+    speed.add_argument("--most", type=int, default=1_000_000, metavar="MESSAGES", help="of the longest queues")
     speed.add_argument("--sessions", type=int, default=50)
     speed.add_argument("--runs", type=int, default=_RUNS)
     real = parser.add_argument_group("receivers")

@@ -24,11 +24,11 @@ _DEADLINE_S = 120.0
 _FLAT = 0.1
 
 
-async def depth(report: Report, *, sizes: Iterable[int], size: int, sessions: int) -> None:
+async def depth(report: Report, *, lengths: Iterable[int], size: int, sessions: int) -> None:
     """Row 10: the rate at which queues of one site drain, of whatever length."""
     report.title(f"Queues of one site, messages of {size} bytes, {sessions} sessions, in the middle of the drain")
     rates = []
-    for messages in sizes:
+    for messages in lengths:
         async with folder() as daemon:
             await daemon.fill(messages, size)
             rate, _, _ = await _drained(daemon, messages, sessions)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from tests.bench.daemon import fixed_window, folder
 from tests.bench.postfix_drain import postfix_drain, smtp_source_rate
-from tests.servers import PostfixSender, SmtpSink, SmtpSource
+from tests.dialogs.client import CERTIFICATE
+from tests.servers import PostfixSender, SmtpSink, SmtpSource, Stunnel
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
     from tests.bench.report import Report
 
 NEEDS = (PostfixSender, SmtpSink, SmtpSource)
+NEEDS_FOR_TLS = (*NEEDS, Stunnel)
+_POSTFIX_OVER_TLS = {
+    "smtp_tls_security_level": "may",
+    "smtp_tls_connection_reuse": "yes",
+    "smtp_connection_cache_destinations": "static:all",
+}
 _LARGE = 100_000  # bytes
 
 
@@ -54,6 +61,21 @@ async def large(report: Report, *, messages: int, sessions: int, runs: int) -> N
         sender = await _median(runs, lambda: sender_drain(messages, _LARGE, sessions, sink.address))
     report.at_least("3", "of Postfix's rate", sender / postfix, 5.0)
     report.at_least("3", "sender drains its queue", sender, 1500.0, "/s")
+
+
+async def tls(report: Report, *, messages: int, size: int, sessions: int, runs: int) -> None:
+    """Row 13: the same as row 1, each session with STARTTLS."""
+    report.title(
+        f"{messages} queued messages of {size} bytes over STARTTLS, {sessions} sessions, median of {runs} runs"
+    )
+    async with SmtpSink() as sink, Stunnel(sink.address, CERTIFICATE) as server:
+        postfix = await _median(
+            runs, lambda: postfix_drain(messages, size, sessions, server.address, _POSTFIX_OVER_TLS)
+        )
+        report.figure("Postfix, which keeps its connections", postfix, "/s")
+        sender = await _median(runs, lambda: sender_drain(messages, size, sessions, server.address))
+        report.figure("sender", sender, "/s")
+    report.at_least("13", "of Postfix's rate", sender / postfix, 8.0)
 
 
 async def _median(runs: int, measure: Callable[[], Awaitable[float]]) -> float:

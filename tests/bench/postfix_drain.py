@@ -10,8 +10,13 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from typing import TYPE_CHECKING
 
 from tests.servers import PostfixSender, SmtpSink, SmtpSource
+from tests.servers.process import NO_SETTINGS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 # Beyond this a measurement is lost, not slow.
 _DEADLINE_S = 600.0
@@ -19,12 +24,15 @@ _FILL_SESSIONS = 20
 _HEADER_AND_ENVELOPE = 10_000
 
 
-async def postfix_drain(messages: int, size: int, sessions: int, sink: tuple[str, int]) -> float:
+async def postfix_drain(
+    messages: int, size: int, sessions: int, sink: tuple[str, int], settings: Mapping[str, str] = NO_SETTINGS
+) -> float:
     """Measure how many queued messages of `size` bytes a Postfix delivers per second over `sessions` sessions.
 
     The time runs from the release of a full queue until the sink has acknowledged the last message.
     """
-    async with PostfixSender(sink, _tuned(messages, size, sessions), held=True, name="postfix-bench") as sender:
+    settings = {**_tuned(messages, size, sessions), **settings}
+    async with PostfixSender(sink, settings, held=True, name="postfix-bench") as sender:
         async with SmtpSource(sender.address, messages=messages, size=size, sessions=_FILL_SESSIONS) as source:
             await source.finished(deadline_s=_DEADLINE_S)
         started_at = time.perf_counter()

@@ -16,6 +16,7 @@ from .postfix_receiver import PostfixReceiver
 from .postgrey import Postgrey
 from .process import Server, ServerError, ServerMissing
 from .sinks import SmtpSink, SmtpSource
+from .stunnel import Stunnel
 
 __all__ = [
     "EximReceiver",
@@ -27,6 +28,7 @@ __all__ = [
     "ServerMissing",
     "SmtpSink",
     "SmtpSource",
+    "Stunnel",
     "require",
 ]
 
