@@ -28,8 +28,6 @@ from sender.intake.syntax import RefusedCommandError, parse_mail, parse_rcpt
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from aiosmtpd.smtp import Envelope, Session
-
     from sender.intake.acceptance import Draft
     from sender.intake.admission import Admission
 
@@ -62,18 +60,6 @@ class _Hooks(_Brief):
         reference = secrets.token_hex(4)
         log.error("submission failed, reference %s", reference, exc_info=error)
         return f"451 4.3.0 Temporary failure here, reference {reference}"
-
-    async def handle_EHLO(  # noqa: N802 - aiosmtpd's name
-        self,
-        server: Submission,
-        session: Session,
-        _envelope: Envelope,
-        hostname: str,
-        _responses: list[str],
-    ) -> list[str]:
-        """Tell what we can do."""
-        session.host_name = hostname
-        return server.extensions()
 
     async def auth_PLAIN(self, server: Submission, args: list[str]) -> AuthResult:  # noqa: N802 - aiosmtpd's name
         """RFC 4616."""
@@ -190,15 +176,25 @@ class Submission(_Brief, SMTP):
 
     # commands
 
-    def extensions(self) -> list[str]:
-        """List what EHLO is answered with."""
+    @syntax("EHLO hostname")
+    async def smtp_EHLO(self, hostname: str | None) -> None:  # noqa: N802 - aiosmtpd's name
+        """Begin, and tell what we can do, in one piece."""
+        if not hostname:
+            await self.push("501 5.5.4 EHLO takes a host name")
+            return
+        self._set_rset_state()
+        self.session.extended_smtp = True
+        self.session.host_name = hostname
+        *lines, last = [self.hostname, *self._extensions()]
+        await self.push("".join(f"250-{line}\r\n" for line in lines) + f"250 {last}")
+
+    def _extensions(self) -> list[str]:
         offered = [f"SIZE {self.data_size_limit}", "8BITMIME", "SMTPUTF8", "PIPELINING", "ENHANCEDSTATUSCODES"]
         if self.tls_context and not self._tls_protocol:
             offered.append("STARTTLS")
         if self._tls_protocol and self._admission.users:
             offered.append("AUTH PLAIN LOGIN")
-        lines = [self.hostname, *offered]
-        return [f"250-{line}" for line in lines[:-1]] + [f"250 {lines[-1]}"]
+        return offered
 
     @syntax("STARTTLS")
     async def smtp_STARTTLS(self, arg: str) -> None:  # noqa: N802 - aiosmtpd's name
