@@ -34,7 +34,7 @@ class Lead(Protocol):
     async def contact(self) -> Session | NoSession:
         """Open one session."""
 
-    def connected(self, ticket: Ticket) -> None:
+    def connected(self, ticket: Ticket, session: Session) -> None:
         """Hear that a session is open."""
 
     def not_connected(self, failure: NoSession, ticket: Ticket) -> bool:
@@ -172,7 +172,7 @@ class Crew:
             self._dialing.discard(asyncio.current_task())
             if isinstance(opened, Session):
                 session = opened
-                self._lead.connected(ticket)
+                self._lead.connected(ticket, session)
                 ended = await self._serve(session, ticket)
             else:
                 ended = self._lead.not_connected(opened, ticket)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from sender.core.address import domain_of
 from sender.core.classify import classify_trouble
 from sender.core.outcome import Outcome, Reason, Scope, Trouble, Verdict
 from sender.core.stage import Stage
@@ -50,12 +51,22 @@ async def _more(message: ClaimedMessage, spool: Spool) -> AsyncIterator[bytes]:
         yield await spool.block(message.id, number)
 
 
-def split(message: ClaimedMessage, most: int) -> list[Delivery]:
-    """Make deliveries of at most `most` recipients."""
-    recipients = message.recipients
-    if len(recipients) <= most:
-        return [Delivery(message, recipients)]
-    return [Delivery(message, recipients[start : start + most]) for start in range(0, len(recipients), most)]
+def cut(delivery: Delivery, most: int, most_domains: int | None = None) -> tuple[Delivery, Delivery | None]:
+    """Give what fits into one envelope, at most so many recipients of at most so many domains, and the rest."""
+    recipients = delivery.recipients
+    if len(recipients) == 1:
+        return delivery, None
+    fitting, rest = recipients, []
+    if most_domains is not None:
+        domains = {recipient.id: domain_of(recipient.rcpt_to) for recipient in recipients}
+        first = set([*dict.fromkeys(domains.values())][:most_domains])
+        fitting = [recipient for recipient in recipients if domains[recipient.id] in first]
+        rest = [recipient for recipient in recipients if domains[recipient.id] not in first]
+    fitting, rest = fitting[:most], fitting[most:] + rest
+    if not rest:
+        return delivery, None
+    parts = (Delivery(delivery.message, part, reconnected=delivery.reconnected) for part in (fitting, rest))
+    return next(parts), next(parts)
 
 
 @dataclass(slots=True)
@@ -137,11 +148,8 @@ def _goes_again(delivery: Delivery, verdict: Verdict, answer: Answer, *, fresh: 
     return before_envelope and not fresh and not delivery.reconnected
 
 
-def in_order(judgement: Judgement, delivery: Delivery, most: int) -> list[Delivery]:
-    """Make deliveries of those who go again, in their order."""
+def again(judgement: Judgement, delivery: Delivery) -> Delivery:
+    """Make a delivery of those who go again."""
     recipients = [result.recipient for result in judgement.again]
     reconnected = delivery.reconnected or not (judgement.throttles or judgement.untried)
-    return [
-        Delivery(delivery.message, recipients[start : start + most], reconnected=reconnected)
-        for start in range(0, len(recipients), most)
-    ]
+    return Delivery(delivery.message, recipients, reconnected=reconnected)

@@ -15,7 +15,7 @@ from sender.core.outcome import Reason
 from sender.core.rate import PerMinute
 from sender.core.window import Obstacle
 from sender.engine.crew import Crew
-from sender.engine.delivery import Delivery, Judgement, in_order, judge
+from sender.engine.delivery import Delivery, Judgement, again, judge
 from sender.engine.dialing import Dialing
 from sender.engine.limits import configured
 from sender.engine.restraint import Restraint
@@ -60,11 +60,11 @@ class Lane:
         self.allowance = allowance
         self.metrics = LaneMetrics(around.metrics, self.provider.name if self.provider else site, source)
         self.restraint = Restraint(site, around, memory)
-        self.stock = Stock(site, around, self.restraint)
-        self.crew = Crew(self, around)
         limits = configured(settings, route.site, provider)
         self.ceiling = limits.ceiling  # of its own sessions
         self.sizes = Sizes(limits, Memory.of(memory) if memory else Memory(at=0.0), around.clock.wall())
+        self.stock = Stock(site, around, self.restraint, self.sizes)
+        self.crew = Crew(self, around)
         self.tickets: set[Ticket] = set()  # its sessions in the eyes of the window; the allowance keeps them
         self.delivered, self.deferrals = PerMinute(), PerMinute()
         self.changed = False  # there is something new to remember
@@ -244,7 +244,7 @@ class Lane:
     async def _claim(self, queues: list[Queue]) -> None:
         recalls = self._recalls
         try:
-            await self.stock.claim(queues, max_recipients=self.sizes.max_recipients)
+            await self.stock.claim(queues)
             self._put_off_resting()
         except SpoolError as error:
             log.error("%s: %s", self.name, error)  # noqa: TRY400 - tried again in a moment
@@ -290,10 +290,9 @@ class Lane:
         allowance = self.allowance
         if not session.usable or allowance.window.surplus() or allowance.gives(self, now):
             return False
-        if session.transactions < self.sizes.messages_per_session:
-            return True
-        theirs = self.sizes.messages_per_session < self.around.settings.delivery.messages_per_session
-        return not theirs and not self.window.may_retire(now)
+        most = self.sizes.in_session(session.limits)
+        theirs = most < self.around.settings.delivery.messages_per_session
+        return session.transactions < most or not (theirs or self.window.may_retire(now))
 
     def spares_one(self) -> bool:
         """Tell whether a session that has nothing to do shall end at once: another lane waits for it."""
@@ -316,9 +315,10 @@ class Lane:
 
     # what follows
 
-    def connected(self, ticket: Ticket) -> None:
+    def connected(self, ticket: Ticket, session: Session) -> None:
         """Hear that a session is open."""
         self.window.taken(ticket)
+        self.sizes.announced(session.limits)
         self.metrics.opened()
         self.dialing.connected()
 
@@ -360,7 +360,7 @@ class Lane:
 
     def put_back(self, delivery: Delivery) -> None:
         """Take back what had not its turn: it pays nothing."""
-        self.stock.put_first([delivery])
+        self.stock.put_first(delivery)
 
     def enveloped(self, ticket: Ticket) -> None:
         """Hear that the receiver has dealt with an envelope on a session: where that proves it, the next may follow."""
@@ -391,7 +391,7 @@ class Lane:
             )
             self.around.settler.settle(delivery.message, judgement.settled, way, self.metrics)
         if judgement.again:
-            self.stock.put_first(in_order(judgement, delivery, self.sizes.max_recipients))
+            self.stock.put_first(again(judgement, delivery))
         if began_to_rest:
             self.changed = True
             self._put_off_resting()

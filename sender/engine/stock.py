@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sender.core.address import domain_of
 from sender.core.errors import SpoolError
-from sender.engine.delivery import Delivery, split
+from sender.engine.delivery import Delivery, cut
 from sender.engine.turns import Turns
 from sender.spool.contract import FencedError, Priority
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from sender.engine.queue import Queue
     from sender.engine.restraint import Restraint
+    from sender.engine.sizes import Sizes
     from sender.engine.surroundings import Surroundings
     from sender.spool.contract import ClaimedRecipient
 
@@ -36,13 +37,14 @@ _SLACK_S = 2.0  # a lane that claims less often than this claims less
 class Stock:
     """The due queues of a lane and the deliveries that it has claimed from them."""
 
-    def __init__(self, site: str, around: Surroundings, restraint: Restraint) -> None:
+    def __init__(self, site: str, around: Surroundings, restraint: Restraint, sizes: Sizes) -> None:
         self.turns = Turns(lambda stream: around.settings.stream(stream).weight)
         self._claims: set[bool] = set()  # under way, one of urgent mail (True) and one of other mail
         self.touched_at = around.clock.steady()  # when something was last taken or claimed
         self._site = site
         self._around = around
         self._restraint = restraint
+        self._sizes = sizes
         self._ready: tuple[deque[Delivery], deque[Delivery]] = (deque(), deque())  # urgent, others
         self._depth = _DEPTH
         self._fits = _DEPTH_MAX  # recipients whose contents may be claimed at once, as the last ones were
@@ -72,9 +74,16 @@ class Stock:
         suspect = self._restraint.suspect()
         for ready in self._ready:
             if ready:
-                return ready.popleft() if suspect is None else self._take_another(ready, suspect)
+                return self._fitting(ready.popleft() if suspect is None else self._take_another(ready, suspect))
         self._ran_out = True
         return None
+
+    def _fitting(self, delivery: Delivery) -> Delivery:
+        """Cut off what the receiver does not take at a time: the rest goes next."""
+        fitting, rest = cut(delivery, self._sizes.max_recipients, self._sizes.max_domains)
+        if rest is not None:
+            self.put_first(rest)
+        return fitting
 
     def _take_another(self, ready: deque[Delivery], suspect: str) -> Delivery:
         place = _place_of_another(ready, suspect)
@@ -101,15 +110,14 @@ class Stock:
             count += len(delivery.recipients)
         return None
 
-    def put_first(self, deliveries: Sequence[Delivery]) -> None:
-        """Put deliveries of one message back to the head, behind older ones that came back before: no order is lost."""
-        message = deliveries[0].message
+    def put_first(self, delivery: Delivery) -> None:
+        """Put a delivery back to the head, behind older ones that came back before: no order is lost."""
+        message = delivery.message
         line = self._line(message.priority)
         older = 0
         while older < min(_CAME_BACK, len(line)) and line[older].message.id < message.id:
             older += 1
-        for delivery in reversed(deliveries):
-            line.insert(older, delivery)
+        line.insert(older, delivery)
 
     def sift(self) -> list[tuple[ClaimedRecipient, float]]:
         """Take out who rests now, each with the end of the rest."""
@@ -159,7 +167,7 @@ class Stock:
                 self._around.next_due(queue.id, until, True)
         return free
 
-    async def claim(self, queues: list[Queue], *, max_recipients: int) -> None:
+    async def claim(self, queues: list[Queue]) -> None:
         """Claim from queues, and tell the dispatcher of those in which nothing more is due. Raises SpoolError."""
         around, wall = self._around, self._around.clock.wall()
         urgent = queues[0].priority == Priority.URGENT
@@ -176,7 +184,7 @@ class Stock:
                 now=wall,
                 limit=min(self._depth, self._fits),
                 byte_limit=_BYTES_AHEAD,
-                together=max_recipients,
+                together=self._sizes.max_recipients,
             )
         except SpoolError:
             self.turns.put_back(queues, queues, 0)
@@ -192,7 +200,7 @@ class Stock:
         for message in claim.messages:
             count += len(message.recipients)
             size += len(message.content)
-            self._line(message.priority).extend(split(message, max_recipients))
+            self._line(message.priority).append(Delivery(message, message.recipients))
         if size:
             # More than fits would be read for nothing.
             self._fits = max(_DEPTH, round(_FITS * count * _BYTES_AHEAD / size))

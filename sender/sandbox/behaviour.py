@@ -117,6 +117,7 @@ class Behaviour:
     pipelining: bool = True
     forgets_ahead: bool = False
     chunking: bool = True
+    limits: str = ""  # what is announced of them (RFC 9422)
     eightbitmime: bool = True
     smtputf8: bool = True
     enhanced_codes: bool = True

@@ -68,6 +68,7 @@ class Voice:
             ("DSN", behaviour.dsn),
             ("SMTPUTF8", behaviour.smtputf8),
             ("CHUNKING", behaviour.chunking),
+            (f"LIMITS {behaviour.limits}", bool(behaviour.limits)),
         )
         lines = [behaviour.name, *(word for word, offered in offers if offered)]
         return raw("".join(f"250-{line}\r\n" for line in lines[:-1]) + f"250 {lines[-1]}")

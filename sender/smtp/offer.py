@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,25 @@ if TYPE_CHECKING:
     from sender.smtp.outgoing import Outgoing
 
 
+_LIMIT = re.compile(r"(MAILMAX|RCPTMAX|RCPTDOMAINMAX)=([1-9][0-9]{0,5})", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The most that a receiver says it takes (RFC 9422); None where it says nothing."""
+
+    messages: int | None = None  # in a session
+    recipients: int | None = None  # in an envelope
+    domains: int | None = None  # of the recipients in an envelope
+
+    @classmethod
+    def read(cls, text: str) -> Limits:
+        """Read what follows the keyword; what is not understood is passed over."""
+        named = (_LIMIT.fullmatch(word) for word in text.split())
+        found = {match[1].upper(): int(match[2]) for match in named if match is not None}
+        return cls(found.get("MAILMAX"), found.get("RCPTMAX"), found.get("RCPTDOMAINMAX"))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
     """The extensions that matter to a transaction."""
@@ -24,6 +44,7 @@ class Offer:
     smtputf8: bool = False
     size: bool = False
     size_limit: int = 0  # none where 0
+    limits: Limits = Limits()
 
     @classmethod
     def read(cls, extensions: Mapping[str, str]) -> Offer:
@@ -36,6 +57,7 @@ class Offer:
             smtputf8="smtputf8" in extensions,
             size="size" in extensions,
             size_limit=int(size) if size.isascii() and size.isdigit() else 0,
+            limits=Limits.read(extensions.get("limits", "")),
         )
 
     def takes(self, message: Outgoing) -> bool:

@@ -51,6 +51,21 @@ async def test_too_many_recipients_are_split_at_once(world: World) -> None:
     assert receiver.tally.messages == 6
 
 
+async def test_limits_that_a_receiver_announces_are_kept(world: World) -> None:
+    """RFC 9422: a receiver that says what it takes refuses nothing, no session, no message and no recipient."""
+    announced = Behaviour(limits="MAILMAX=3 RCPTMAX=2 RCPTDOMAINMAX=1", max_messages_per_session=3, max_recipients=2)
+    receiver = await world.receiver("mx.small.test", announced)
+    for domain in ("one.test", "two.test"):
+        world.dns.mx(domain, [(10, "mx.small.test")])
+    await world.start({"window": {"start": 1, "max": 1}})
+    await world.send(*(f"user{number}@{domain}" for number in range(10) for domain in ("one.test", "two.test")))
+    await world.until_empty()
+    assert (receiver.tally.messages, receiver.tally.recipients, receiver.tally.sessions_opened) == (10, 20, 4)
+    assert world.books().most_attempts == 1
+    lane = await world.lane()
+    assert (lane["max_recipients"], lane["last_refusal"]) == (2, None)
+
+
 async def test_no_recipient_at_all_is_no_recipient_limit(world: World) -> None:
     """A receiver that answers even a single recipient with 452 4.5.3 is tried again later, not at once for ever."""
     receiver = await world.site("full.test", Behaviour(max_recipients=0))

@@ -80,7 +80,7 @@ class _Lead:
         assert isinstance(session, Session)
         return session
 
-    def connected(self, ticket: Ticket) -> None:
+    def connected(self, ticket: Ticket, session: Session) -> None:
         ticket.open = True
 
     def not_connected(self, failure: NoSession, ticket: Ticket) -> bool:

@@ -11,10 +11,10 @@ import pytest
 from sender.core.outcome import Outcome, Reason, Scope, Trouble
 from sender.core.reply import Reply
 from sender.core.stage import Stage
-from sender.engine.delivery import Delivery, Judgement, in_order, judge, split
+from sender.engine.delivery import Delivery, Judgement, again, cut, judge
 from sender.rules import shipped_classifier
 from sender.smtp.session import Answer, Session
-from sender.spool.contract import Spool
+from sender.spool.contract import ClaimedRecipient, Spool
 
 from .values import CONTENT, message, recipients
 
@@ -132,8 +132,8 @@ def test_a_message_that_found_a_dead_session_remembers_it() -> None:
     delivery = _delivery(1)
     dead = _judged([Answer(Stage.MAIL, trouble=Trouble.LOST)])
     throttled = _judged([_answer(Stage.MAIL, "450 4.7.1 rate limit reached")])
-    assert [again.reconnected for again in in_order(dead, delivery, 100)] == [True]
-    assert [again.reconnected for again in in_order(throttled, delivery, 100)] == [False]
+    assert again(dead, delivery).reconnected
+    assert not again(throttled, delivery).reconnected
 
 
 @pytest.mark.parametrize("transactions", [1, 2, 9])
@@ -149,7 +149,7 @@ def test_a_message_that_had_not_its_turn_pays_nothing_as_often_as_that_happens(
     assert judgement.session_over
     assert (judgement.ambiguous, judgement.proven) == (False, False)
     delivery = _delivery(2, reconnected=reconnected)
-    assert [again.reconnected for again in in_order(judgement, delivery, 100)] == [reconnected]
+    assert again(judgement, delivery).reconnected is reconnected
 
 
 @pytest.mark.parametrize("trouble", [trouble for trouble in Trouble if trouble is not Trouble.UNTRIED])
@@ -215,10 +215,36 @@ def test_what_a_receiver_says_about_our_pace_explains_more_than_what_it_says_abo
 @pytest.mark.parametrize(("count", "most", "sizes"), [(5, 2, [2, 2, 1]), (4, 2, [2, 2]), (3, 100, [3]), (1, 1, [1])])
 def test_a_message_is_split_into_envelopes_of_a_size(count: int, most: int, sizes: list[int]) -> None:
     """No envelope has more recipients than allowed, and each recipient is in exactly one, in their order."""
-    whole = _delivery(count).message
-    parts = split(whole, most)
-    assert [len(part.recipients) for part in parts] == sizes
-    assert [recipient for part in parts for recipient in part.recipients] == whole.recipients
+    whole = _delivery(count)
+    parts = _parts(whole, most)
+    assert [len(part) for part in parts] == sizes
+    assert [recipient for part in parts for recipient in part] == whole.recipients
+
+
+def _parts(delivery: Delivery, most: int, most_domains: int | None = None) -> list[list[ClaimedRecipient]]:
+    """Cut until nothing is left."""
+    parts = []
+    rest: Delivery | None = delivery
+    while rest is not None:
+        fitting, rest = cut(rest, most, most_domains)
+        parts.append(fitting.recipients)
+    return parts
+
+
+@pytest.mark.parametrize(
+    ("most", "most_domains", "parts"),
+    [
+        (100, 1, ["a@x b@x", "c@y d@y", "e@z"]),
+        (100, 2, ["a@x c@y b@x d@y", "e@z"]),
+        (1, 1, ["a@x", "b@x", "c@y", "d@y", "e@z"]),
+        (3, 2, ["a@x c@y b@x", "d@y e@z"]),
+    ],
+)
+def test_an_envelope_has_recipients_of_so_many_domains(most: int, most_domains: int, parts: list[str]) -> None:
+    """Whom one envelope leaves out goes in the next ones, and nobody goes twice."""
+    claimed = recipients("a@x", "c@y", "b@x", "d@y", "e@z")
+    cut_up = _parts(Delivery(message(*claimed), claimed), most, most_domains)
+    assert [" ".join(recipient.rcpt_to for recipient in part) for part in cut_up] == parts
 
 
 async def test_a_message_goes_out_as_it_was_claimed() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sender.core.memory import FADE_S, Memory
 from sender.engine.limits import Limits
 from sender.engine.sizes import Sizes
+from sender.smtp.offer import Limits as Announced
 
 _AT = 1_790_000_000.0
 _LIMITS = Limits(20, 1000, 100)
@@ -38,3 +39,15 @@ def test_a_configuration_that_is_reloaded_lowers_what_was_learned_and_does_not_r
     assert (sizes.messages_per_session, sizes.max_recipients) == (5, 50)
     sizes.fit(Limits(20, 500, 200))
     assert (sizes.messages_per_session, sizes.max_recipients) == (20, 200)
+
+
+def test_what_a_receiver_announces_holds_for_now() -> None:
+    """It is not remembered, and another session may hear another thing."""
+    sizes = Sizes(_LIMITS, Memory(at=0.0), _AT)
+    sizes.announced(Announced(messages=5, recipients=2, domains=1))
+    assert (sizes.max_recipients, sizes.max_domains) == (2, 1)
+    assert sizes.in_session(Announced(messages=5)) == 5
+    assert sizes.in_session(Announced()) == 1000
+    assert sizes.memory()["max_recipients"] is None
+    sizes.announced(Announced(recipients=500))
+    assert (sizes.max_recipients, sizes.max_domains) == (100, None)

@@ -7,9 +7,12 @@ from types import SimpleNamespace
 from typing import cast
 
 from sender.clock import Clock
+from sender.core.memory import Memory
 from sender.engine.delivery import Delivery
+from sender.engine.limits import Limits
 from sender.engine.queue import Queue
 from sender.engine.restraint import Restraint
+from sender.engine.sizes import Sizes
 from sender.engine.stock import Stock
 from sender.engine.surroundings import Surroundings
 from sender.settings import RestSettings
@@ -39,7 +42,8 @@ def _stock() -> tuple[Stock, _Spool]:
     settings = SimpleNamespace(stream=lambda _: SimpleNamespace(weight=1.0), rests=RestSettings())
     around = SimpleNamespace(clock=clock, spool=spool, settings=settings, rng=Random(1), settler=None)
     surroundings = cast("Surroundings", around)
-    stock = Stock("mx.b.test", surroundings, Restraint("mx.b.test", surroundings, None))
+    sizes = Sizes(Limits(20, 1000, 100), Memory(at=0.0), _NOW)
+    stock = Stock("mx.b.test", surroundings, Restraint("mx.b.test", surroundings, None), sizes)
     stock.turns.add(Queue(7, "b.test", "default", 1, _NOW - 1, 10_000))
     return stock, spool
 
@@ -48,7 +52,7 @@ async def _claim(stock: Stock, at: float, *, take_meanwhile: int = 0) -> list[De
     """Claim once; so many deliveries are asked for while the claim is under way."""
     queues = stock.begin_claim(_NOW + at, sessions=2)
     taken = [stock.take() for _ in range(take_meanwhile)]
-    await stock.claim(queues, max_recipients=100)
+    await stock.claim(queues)
     return taken
 
 
