@@ -58,7 +58,7 @@ class Dispatcher:
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._lookups = asyncio.Semaphore(_LOOKUPS)
-        self._stopping = False
+        self._running = False  # from `start` to the stop
         self._reload: asyncio.TimerHandle | None = None  # when the next suspension ends
 
     async def prepare(self, around: Surroundings) -> None:
@@ -70,6 +70,7 @@ class Dispatcher:
 
     def start(self, rows: Iterable[QueueRow]) -> None:
         """Take in what is queued, and begin."""
+        self._running = True
         self.arrived(rows)
         self._spawn(self._run())
         self._spawn(self._expire_aged())
@@ -100,7 +101,8 @@ class Dispatcher:
             queue.queued += row.queued
             queue.arrivals += 1
             self._note_due(queue, row.due_at)
-        self._route_due()
+        if self._running:
+            self._route_due()
 
     def next_due(self, queue_id: int, due_at: float | None, exact: bool) -> None:  # noqa: FBT001 - see Surroundings
         """Hear when a queue's next recipient is due: `exact` after a claim, else of one recipient that came back."""
@@ -225,7 +227,7 @@ class Dispatcher:
                 sites[domain] = self._sites[domain] = lane.site
             for queue in queues:
                 queue.routing = False
-                if self._stopping or self.suspended(queue):
+                if not self._running or self.suspended(queue):
                     continue
                 lane.offer(queue)
         if sites:
@@ -265,7 +267,7 @@ class Dispatcher:
         around = self.around
         failure = unroutable(route)
         metrics = LaneMetrics(around.metrics, OTHER, "default")
-        while not self._stopping:
+        while self._running:
             await around.committer.flushed()
             arrivals = queue.arrivals
             try:
@@ -327,7 +329,7 @@ class Dispatcher:
             )
 
     async def _suspension_over(self) -> None:
-        while not self._stopping:
+        while True:
             try:
                 await self.reload_suspensions()
                 await self.refresh()  # messages that were held one by one are in their queues again
@@ -390,7 +392,7 @@ class Dispatcher:
         """Let mail expire that waits for a site which is never there; what was never tried gets twice the time."""
         around = self.around
         metrics = LaneMetrics(around.metrics, OTHER, "default")
-        while not self._stopping:
+        while self._running:
             for lane in self.lanes.values():
                 lane.give_back_stock(untouched_s=_STALE_S)
             now = around.clock.wall()
@@ -415,7 +417,7 @@ class Dispatcher:
 
     async def drain(self) -> None:
         """Start nothing more; finish what is open."""
-        self._stopping = True
+        self._running = False
         if self._reload is not None:
             self._reload.cancel()
         tasks = [task for task in self._tasks if task is not asyncio.current_task()]
@@ -427,7 +429,7 @@ class Dispatcher:
 
     def abort(self) -> None:
         """Start nothing more, and cut every session off."""
-        self._stopping = True
+        self._running = False
         for lane in self.lanes.values():
             lane.crew.abort()
 
