@@ -164,27 +164,9 @@ class Dispatcher:
     def _route_due(self) -> bool:
         """Route what is due, but no more than is quickly done; tell whether anything was."""
         due = self._take_due(self.around.clock.wall())
-        if due:
-            self._route(due)
-        return bool(due)
-
-    def _take_due(self, now: float) -> list[Queue]:
-        due: list[Queue] = []
-        while self._due and self._due[0][0] <= now and len(due) < _AT_ONCE:
-            at, queue_id = heapq.heappop(self._due)
-            queue = self.queues.get(queue_id)
-            if queue is None or queue.due_at != at or queue.turning or queue.routing:
-                continue
-            queue.routing = True
-            due.append(queue)
-        return due
-
-    def _route(self, queues: list[Queue]) -> None:
-        held = [queue for queue in queues if self.suspended(queue)]
-        for queue in held:
-            queue.routing = False  # comes back when it is resumed
         by_domain: dict[str, list[Queue]] = {}
-        for queue in queues:
+        for queue in due:
+            queue.routing = not self.suspended(queue)  # what is held comes back when it is resumed
             if queue.routing:
                 by_domain.setdefault(queue.domain, []).append(queue)
         configured = {domain: self.around.router.configured(domain) for domain in by_domain}
@@ -193,6 +175,17 @@ class Dispatcher:
             self._offer(known)
         if by_domain:
             self._spawn(self._route_together(by_domain))
+        return bool(due)
+
+    def _take_due(self, now: float) -> list[Queue]:
+        due: list[Queue] = []
+        while self._due and self._due[0][0] <= now and len(due) < _AT_ONCE:
+            at, queue_id = heapq.heappop(self._due)
+            queue = self.queues.get(queue_id)
+            if queue is not None and queue.due_at == at and not queue.turning and not queue.routing:
+                queue.routing = True
+                due.append(queue)
+        return due
 
     async def _route_together(self, by_domain: Mapping[str, list[Queue]]) -> None:
         """Look up the ways of queues that became due together, and offer them together as far as that is quick.
