@@ -15,7 +15,7 @@ from sender.core.outcome import Trouble
 from sender.core.stage import Stage
 from sender.smtp.content import END, DotStuffer, chunk, stuffed
 from sender.smtp.habits import STRIKES, Habits, Way
-from sender.smtp.offer import Limits, Offer
+from sender.smtp.offer import Offer
 from sender.smtp.outgoing import Outgoing
 from sender.smtp.transaction import Answer, OutOfStepError, Transaction
 from sender.smtp.wire import Wire, WireError
@@ -68,6 +68,7 @@ class Session:
         }
         self._habits = habits
         self._offer = Offer.read(extensions)
+        self.limits = self._offer.limits
         self._over = False
         self._dirty = False  # an envelope was begun and not ended: RSET goes first
         self._busy = False
@@ -87,11 +88,6 @@ class Session:
     def died(self) -> bool:
         """Tell whether the connection is gone without a word: the receiver may count it as open for a while."""
         return self._wire.died
-
-    @property
-    def limits(self) -> Limits:
-        """What the receiver says it takes at the most."""
-        return self._offer.limits
 
     @property
     def endpoint(self) -> str:

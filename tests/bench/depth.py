@@ -6,11 +6,12 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
+from tests.bench.charts import by_length
 from tests.bench.daemon import Folder, fixed_window, folder
 from tests.servers import SmtpSink
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from tests.bench.daemon import Serving
     from tests.bench.report import Report
@@ -24,7 +25,7 @@ _DEADLINE_S = 120.0
 _FLAT = 0.1
 
 
-async def depth(report: Report, *, lengths: Iterable[int], size: int, sessions: int) -> None:
+async def depth(report: Report, *, lengths: Sequence[int], size: int, sessions: int) -> None:
     """Row 10: the rate at which queues of one site drain, of whatever length."""
     report.title(f"Queues of one site, messages of {size} bytes, {sessions} sessions, in the middle of the drain")
     rates = []
@@ -34,6 +35,7 @@ async def depth(report: Report, *, lengths: Iterable[int], size: int, sessions: 
             rate, _, _ = await _drained(daemon, messages, sessions)
         report.figure(f"with {messages:,} queued", rate, "/s")
         rates.append(rate)
+    report.picture(by_length(lengths, [1e6 / rate for rate in rates]))
     report.at_most("10", "of the highest rate is how far they lie apart", 1 - min(rates) / max(rates), _FLAT)
 
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import statistics
+import time
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
+from tests.bench.charts import Curve, over_time
 from tests.bench.daemon import fixed_window, folder
 from tests.bench.postfix_drain import postfix_drain, smtp_source_rate
 from tests.dialogs.client import CERTIFICATE
 from tests.servers import PostfixSender, SmtpSink, SmtpSource, Stunnel
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from tests.bench.report import Report
 
@@ -23,6 +28,7 @@ _POSTFIX_OVER_TLS = {
     "smtp_connection_cache_destinations": "static:all",
 }
 _LARGE = 100_000  # bytes
+_LOOK_EVERY_S = 0.02
 
 
 async def sender_drain(messages: int, size: int, sessions: int, sink: tuple[str, int]) -> float:
@@ -41,15 +47,21 @@ async def sender_drain(messages: int, size: int, sessions: int, sink: tuple[str,
 async def drain(report: Report, *, messages: int, size: int, sessions: int, runs: int) -> None:
     """Rows 1 and 2, and what they are compared with."""
     report.title(f"{messages} queued messages of {size} bytes, {sessions} sessions, one sink, median of {runs} runs")
-    async with SmtpSink() as sink:
-        postfix = await _median(runs, lambda: postfix_drain(messages, size, sessions, sink.address))
-        report.figure("Postfix drains its queue", postfix, "/s")
-        source = await _median(runs, lambda: smtp_source_rate(messages, size, sessions, sink.address))
-        report.figure("smtp-source, no queue at all", source, "/s")
-        sender = await _median(runs, lambda: sender_drain(messages, size, sessions, sink.address))
-        report.figure("sender drains its queue (durable outcomes, events, metrics)", sender, "/s")
+    measures = {
+        "Postfix drains its queue": postfix_drain,
+        "smtp-source, no queue at all": smtp_source_rate,
+        "sender drains its queue (durable outcomes, events, metrics)": sender_drain,
+    }
+    rates: list[float] = []
+    curves: dict[str, Curve] = {}
+    for name, measure in measures.items():
+        async with SmtpSink() as sink, _watched(sink) as curves[name]:
+            rates.append(await _median(runs, partial(measure, messages, size, sessions, sink.address)))
+        report.figure(name, rates[-1], "/s")
+    postfix, source, sender = rates
     report.at_least("1", "of Postfix's rate", sender / postfix, 10.0)
     report.at_least("2", "of smtp-source's rate", sender / source, 0.5)
+    report.picture(over_time({name: _first(curve, messages) for name, curve in curves.items()}))
 
 
 async def large(report: Report, *, messages: int, sessions: int, runs: int) -> None:
@@ -76,6 +88,30 @@ async def tls(report: Report, *, messages: int, size: int, sessions: int, runs: 
         sender = await _median(runs, lambda: sender_drain(messages, size, sessions, server.address))
         report.figure("sender", sender, "/s")
     report.at_least("13", "of Postfix's rate", sender / postfix, 8.0)
+
+
+@asynccontextmanager
+async def _watched(sink: SmtpSink) -> AsyncIterator[Curve]:
+    """Note how many messages a sink has had, all the time."""
+    curve: Curve = []
+
+    async def watch() -> None:
+        while True:
+            curve.append((time.perf_counter(), sink.messages()))
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    task = asyncio.create_task(watch())
+    try:
+        yield curve
+    finally:
+        task.cancel()
+
+
+def _first(curve: Curve, messages: int) -> Curve:
+    """Give the first run of several, from its first message to its last."""
+    began_at = max(at for at, count in curve if count == 0)
+    ended_at = min(at for at, count in curve if count >= messages)
+    return [(at - began_at, count) for at, count in curve if began_at <= at <= ended_at]
 
 
 async def _median(runs: int, measure: Callable[[], Awaitable[float]]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,10 @@ class Report:
     def figure(self, what: str, value: float, unit: str) -> None:
         """Give a figure that has no target of its own."""
         print(f"      {what:<70} {_number(value)} {unit}", flush=True)
+
+    def picture(self, file: Path) -> None:
+        """Tell of a picture."""
+        print(f"      drawn in {file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file}", flush=True)
 
     def at_least(self, row: str, what: str, found: float, bound: float, unit: str = "") -> None:
         """Give a figure that should be as large as that."""
