@@ -46,7 +46,7 @@ _PLACES = {
     "aiosmtplib": {"sender/smtp", "sender/cli/demo.py"},
     "idna": {"sender/core/address.py"},
     "dns": {"sender/route/resolver.py", "sender/sandbox"},
-    "prometheus_client": {"sender/observe/metrics.py"},
+    "prometheus_client": {"sender/observe"},
     "matplotlib": {"sender/simulation/plot.py"},
     "pydantic": {"sender/settings.py", "sender/tables.py", "sender/simulation/scenario.py"},
     "rich": {"sender/cli"},
