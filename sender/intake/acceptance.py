@@ -125,9 +125,12 @@ class Draft:
         self._reader = Reader(trace=trace, max_size=settings.smtp.max_message_size, max_hops=settings.smtp.max_hops)
         self._trace_size = len(trace)
 
-    async def feed(self, data: bytes) -> None:
-        """Take some content; full blocks go to the spool at once. Raises RefusedContentError, SpoolError."""
-        self._reader.feed(data)
+    async def feed(self, data: bytes, *, dotted: bool = True) -> None:
+        """Take some content; full blocks go to the spool at once. Raises RefusedContentError, SpoolError.
+
+        `dotted`: a line that ends in CRLF may be followed by one that begins with a dot.
+        """
+        self._reader.feed(data, dotted=dotted)
         for block in self._reader.blocks():
             await self._put_block(block)
 

@@ -72,13 +72,17 @@ class Reader:
         self._headers_seen = False
         self._line_open = False
 
-    def feed(self, data: bytes) -> None:
-        """Take some content. Raises RefusedContentError; what follows is then not taken either."""
-        self._take(self._canonical.feed(data))
+    def feed(self, data: bytes, *, dotted: bool = True) -> None:
+        """Take some content. Raises RefusedContentError; what follows is then not taken either.
+
+        Where it is not `dotted`, the caller has found no CRLF with a dot behind it: neither in it nor at its edges.
+        """
+        canonical = self._canonical.feed(data)
+        self._take(canonical, dotted=dotted or canonical is not data)
         if self._canonical.held > HEADERS_LIMIT:
             raise RefusedContentError("554 5.6.0 Content of carriage returns is not accepted", "malformed")
 
-    def _take(self, data: bytes) -> None:
+    def _take(self, data: bytes, *, dotted: bool = True) -> None:
         if not data:
             return
         if b"\0" in data:
@@ -87,7 +91,7 @@ class Reader:
         if self.size > self._max_size:
             raise RefusedContentError(f"552 5.3.4 Message is larger than {self._max_size} bytes", "too_large")
         self.eight_bit |= not data.isascii()
-        self.dotted = self.dotted or data.startswith(b".") or b"\r\n." in data
+        self.dotted = self.dotted or data.startswith(b".") or (dotted and b"\r\n." in data)
         self._line_open = not data.endswith(b"\n")
         self._buffer += data
         if not self._headers_seen:

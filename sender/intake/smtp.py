@@ -23,6 +23,7 @@ from aiosmtpd.smtp import MISSING, SMTP, AuthResult, syntax
 from sender.core.errors import SpoolError
 from sender.core.identity import id_text
 from sender.intake.content import RefusedContentError
+from sender.intake.dots import Unstuffer
 from sender.intake.syntax import RefusedCommandError, parse_mail, parse_rcpt
 
 if TYPE_CHECKING:
@@ -36,7 +37,6 @@ _LISTENER = "smtp"
 _MAX_FAILURES = 3
 _PIECE = 64 * 1024
 _COMMAND_LIMIT = 2048  # bytes of a command line; RFC 5321 section 4.5.3.1.4 asks for 512 and the extensions' more
-_END = b"\r\n.\r\n"
 
 
 class _Brief:
@@ -340,10 +340,10 @@ class Submission(_Brief, SMTP):
         )
         refusal: tuple[str, str] | None = None
         try:
-            async for piece in self._pieces():
+            async for piece, dotted in self._pieces():
                 if refusal is None:
                     try:
-                        await draft.feed(piece)
+                        await draft.feed(piece, dotted=dotted)
                     except RefusedContentError as error:
                         refusal = error.reply, error.reason
                     except SpoolError as error:
@@ -386,38 +386,21 @@ class Submission(_Brief, SMTP):
         known = "A" if self.session.authenticated else ""
         return f"{'UTF8SMTP' if self._smtputf8 else 'ESMTP'}{secured}{known}"
 
-    async def _pieces(self) -> AsyncIterator[bytes]:
-        """Give the content without its stuffing, in pieces, up to its end; what follows stays in the reader.
+    async def _pieces(self) -> AsyncIterator[tuple[bytes, bool]]:
+        """Give the content without its dots, in pieces, and whether lines begin with a dot, up to its end.
 
-        Only CRLF.CRLF ends it (RFC 5321 section 4.1.1.4).
+        What follows stays in the reader.
         """
-        held = b"\r\n"  # the end of the DATA command: a dot may be the first thing
-        first = True
-        while True:
+        unstuffer = Unstuffer()
+        while not unstuffer.ended:
             self._reset_timeout(self._acceptance.settings.smtp.block_timeout)
             data = await self._reader.read(_PIECE)
             if not data:
                 raise ConnectionResetError("closed by the client within the content")
-            held += data
-            end = held.find(_END)
-            if end >= 0:
-                rest = held[end + len(_END) :]
-                if rest:
-                    # Commands that were sent behind the content: they are the next ones to be read.
-                    self._reader._buffer[:0] = rest  # noqa: SLF001 - asyncio's reader cannot take anything back
-                piece = held[: end + 2]
-            else:
-                cut = max(0, len(held) - len(_END) + 1)
-                if held[cut - 2 : cut + 1] == b"\r\n.":  # never between a line end and its dot
-                    cut -= 2
-                elif held[cut - 1 : cut + 1] == b"\r\n":
-                    cut -= 1
-                piece, held = held[:cut], held[cut:]
-            if piece:
-                yield piece.replace(b"\r\n.", b"\r\n")[2 if first else 0 :]
-                first = False
-            if end >= 0:
-                return
+            yield unstuffer.feed(data), unstuffer.dotted
+        if unstuffer.rest:
+            # Commands that were sent behind the content: they are the next ones to be read.
+            self._reader._buffer[:0] = unstuffer.rest  # noqa: SLF001 - asyncio's reader cannot take anything back
 
     @syntax("VRFY <address>")
     async def smtp_VRFY(self, _arg: str | None) -> None:  # noqa: N802 - aiosmtpd's name
