@@ -7,12 +7,11 @@ import time
 from typing import TYPE_CHECKING
 
 from tests.bench.daemon import folder
+from tests.bench.drain import ratio, rounds
 from tests.servers import PostfixSender, SmtpSink, SmtpSource
 from tests.servers.process import LOOPBACK, free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from tests.bench.report import Report
 
 NEEDS = (PostfixSender, SmtpSink, SmtpSource)
@@ -25,18 +24,21 @@ _LARGE = 100_000  # bytes
 async def intake(report: Report, *, messages: int, size: int, runs: int) -> None:
     """Row 5: a new connection for each message, each durable before it is answered."""
     report.title(f"{messages} messages of {size} bytes accepted, each on a connection of its own, {_CLIENTS} clients")
-    postfix = await _median(runs, lambda: _postfix(messages, size))
-    report.figure("Postfix accepts", postfix, "/s")
-    sender = await _median(runs, lambda: _sender(messages, size))
-    report.figure("sender accepts", sender, "/s")
-    report.at_least("5", "of Postfix's rate", sender / postfix, 2.0)
+    found = await rounds(
+        runs,
+        {"Postfix accepts": lambda: _postfix(messages, size), "sender accepts": lambda: _sender(messages, size)},
+    )
+    for name, rates in found.items():
+        report.figure(name, statistics.median(rates), "/s")
+    postfix, sender = found.values()
+    report.at_least("5", "of Postfix's rate", ratio(sender, postfix), 2.0)
 
 
 async def through(report: Report, *, messages: int, runs: int) -> None:
     """Row 4: large messages, accepted and delivered at once."""
     report.title(f"{messages} messages of {_LARGE} bytes through a queue, from the first to the last one delivered")
-    sender = await _median(runs, lambda: _through(messages))
-    report.at_least("4", "sender accepts and delivers", sender, 750.0, "/s")
+    sender = [await _through(messages) for _ in range(runs)]
+    report.at_least("4", "sender accepts and delivers", statistics.median(sender), 750.0, "/s")
 
 
 async def _postfix(messages: int, size: int) -> float:
@@ -76,7 +78,3 @@ async def _through(messages: int) -> float:
             rate = messages / (time.perf_counter() - started_at)
             await serving.stop()
             return rate
-
-
-async def _median(runs: int, measure: Callable[[], Awaitable[float]]) -> float:
-    return statistics.median([await measure() for _ in range(runs)])
