@@ -16,7 +16,7 @@ from sender.engine.sizes import Sizes
 from sender.engine.stock import Stock
 from sender.engine.surroundings import Surroundings
 from sender.settings import RestSettings
-from sender.spool.contract import Claim
+from sender.spool.contract import Claim, Priority
 
 from .values import message, recipients
 
@@ -85,3 +85,21 @@ async def test_a_lane_that_rests_claims_less_again() -> None:
     for at in (10.0, 20.0, 30.0, 40.0):
         await _claim(stock, at)
     assert spool.limits == [20, 40, 80, 40, 20, 10, 10]
+
+
+async def test_urgent_mail_is_claimed_beside_other_mail() -> None:
+    """A claim of other mail that is under way delays no urgent one; of each kind there is one at a time."""
+    stock, _ = _stock()
+    others = stock.begin_claim(_NOW, sessions=2)
+    low = [stock.low]
+    stock.turns.add(Queue(8, "b.test", "alerts", Priority.URGENT, _NOW - 1, 1))
+    low.append(stock.low)
+    urgent = stock.begin_claim(_NOW, sessions=2)
+    stock.turns.add(Queue(9, "c.test", "alerts", Priority.URGENT, _NOW - 1, 1))
+    low.append(stock.low)
+    await stock.claim(urgent)
+    low.append(stock.low)
+    assert [queue.id for queue in urgent] == [8]
+    assert low == [False, True, False, True]
+    await stock.claim(others)
+    assert not stock.claiming
