@@ -290,7 +290,7 @@ class Lane:
         allowance = self.allowance
         if not session.usable or allowance.window.surplus() or allowance.gives(self, now):
             return False
-        most = self.sizes.in_session(session.limits)
+        most = self.sizes.in_session(session.announced)
         theirs = most < self.around.settings.delivery.messages_per_session
         return session.transactions < most or not (theirs or self.window.may_retire(now))
 
@@ -318,7 +318,7 @@ class Lane:
     def connected(self, ticket: Ticket, session: Session) -> None:
         """Hear that a session is open."""
         self.window.taken(ticket)
-        self.sizes.announced(session.limits)
+        self.sizes.announced(session.announced)
         self.metrics.opened()
         self.dialing.connected()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sender.smtp.offer import Limits as Announced
+from sender.smtp.offer import Announced
 
 if TYPE_CHECKING:
     from sender.core.memory import Memory

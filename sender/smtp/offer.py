@@ -19,7 +19,7 @@ _LIMIT = re.compile(r"(MAILMAX|RCPTMAX|RCPTDOMAINMAX)=([1-9][0-9]{0,5})", re.IGN
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class Announced:
     """The most that a receiver says it takes (RFC 9422); None where it says nothing."""
 
     messages: int | None = None  # in a session
@@ -27,7 +27,7 @@ class Limits:
     domains: int | None = None  # of the recipients in an envelope
 
     @classmethod
-    def read(cls, text: str) -> Limits:
+    def read(cls, text: str) -> Announced:
         """Read what follows the keyword; what is not understood is passed over."""
         named = (_LIMIT.fullmatch(word) for word in text.split())
         found = {match[1].upper(): int(match[2]) for match in named if match is not None}
@@ -44,7 +44,7 @@ class Offer:
     smtputf8: bool = False
     size: bool = False
     size_limit: int = 0  # none where 0
-    limits: Limits = Limits()
+    announced: Announced = Announced()
 
     @classmethod
     def read(cls, extensions: Mapping[str, str]) -> Offer:
@@ -57,7 +57,7 @@ class Offer:
             smtputf8="smtputf8" in extensions,
             size="size" in extensions,
             size_limit=int(size) if size.isascii() and size.isdigit() else 0,
-            limits=Limits.read(extensions.get("limits", "")),
+            announced=Announced.read(extensions.get("limits", "")),
         )
 
     def takes(self, message: Outgoing) -> bool:

@@ -68,7 +68,7 @@ class Session:
         }
         self._habits = habits
         self._offer = Offer.read(extensions)
-        self.limits = self._offer.limits
+        self.announced = self._offer.announced
         self._over = False
         self._dirty = False  # an envelope was begun and not ended: RSET goes first
         self._busy = False

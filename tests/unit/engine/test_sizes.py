@@ -5,7 +5,7 @@ from __future__ import annotations
 from sender.core.memory import FADE_S, Memory
 from sender.engine.limits import Limits
 from sender.engine.sizes import Sizes
-from sender.smtp.offer import Limits as Announced
+from sender.smtp.offer import Announced
 
 _AT = 1_790_000_000.0
 _LIMITS = Limits(20, 1000, 100)

@@ -35,7 +35,7 @@ from sender.simulation.clockwork import Clockwork
 from sender.simulation.mail import Mail, Message
 from sender.simulation.receiver import Receiver, Visit
 from sender.simulation.scenario import Scenario
-from sender.smtp.offer import Limits
+from sender.smtp.offer import Announced
 from sender.smtp.session import Answer, Outgoing, Session
 from sender.spool.contract import Claim, ClaimedMessage, ClaimedRecipient
 
@@ -150,7 +150,7 @@ class _ModelSession(Session):
         self.host, self.address, self.tls = "mx.b.test", "192.0.2.1", ""
         self.transactions = 0
         self.closed_by = None
-        self.limits = Limits()
+        self.announced = Announced()
         self._over = False
         self._receiver = receiver
         self._visit: Visit | None = visit
