@@ -51,22 +51,22 @@ async def _more(message: ClaimedMessage, spool: Spool) -> AsyncIterator[bytes]:
         yield await spool.block(message.id, number)
 
 
-def cut(delivery: Delivery, most: int, most_domains: int | None = None) -> tuple[Delivery, Delivery | None]:
-    """Give what fits into one envelope, at most so many recipients of at most so many domains, and the rest."""
+def split(delivery: Delivery, most: int, most_domains: int | None = None) -> list[Delivery]:
+    """Make envelopes of it, each of at most so many recipients in at most so many domains (None: in any number)."""
     recipients = delivery.recipients
     if len(recipients) == 1:
-        return delivery, None
-    fitting, rest = recipients, []
+        return [delivery]
+    groups = {0: recipients}
     if most_domains is not None:
-        domains = {recipient.id: domain_of(recipient.rcpt_to) for recipient in recipients}
-        first = set([*dict.fromkeys(domains.values())][:most_domains])
-        fitting = [recipient for recipient in recipients if domains[recipient.id] in first]
-        rest = [recipient for recipient in recipients if domains[recipient.id] not in first]
-    fitting, rest = fitting[:most], fitting[most:] + rest
-    if not rest:
-        return delivery, None
-    parts = (Delivery(delivery.message, part, reconnected=delivery.reconnected) for part in (fitting, rest))
-    return next(parts), next(parts)
+        places: dict[str, int] = {}
+        groups = {}
+        for recipient in recipients:
+            place = places.setdefault(domain_of(recipient.rcpt_to), len(places))
+            groups.setdefault(place // most_domains, []).append(recipient)
+    parts = [group[start : start + most] for group in groups.values() for start in range(0, len(group), most)]
+    if len(parts) == 1:
+        return [delivery]
+    return [Delivery(delivery.message, part, reconnected=delivery.reconnected) for part in parts]
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sender.core.address import domain_of
 from sender.core.errors import SpoolError
-from sender.engine.delivery import Delivery, cut
+from sender.engine.delivery import Delivery, split
 from sender.engine.turns import Turns
 from sender.spool.contract import FencedError, Priority
 
@@ -79,11 +79,14 @@ class Stock:
         return None
 
     def _fitting(self, delivery: Delivery) -> Delivery:
-        """Cut off what the receiver does not take at a time: the rest goes next."""
-        fitting, rest = cut(delivery, self._sizes.max_recipients, self._sizes.max_domains)
-        if rest is not None:
-            self.put_first(rest)
-        return fitting
+        """Give what the receiver takes at a time, which may be less than when it was claimed: the rest goes next."""
+        first, *rest = self._envelopes(delivery)
+        if rest:
+            self._insert(rest)
+        return first
+
+    def _envelopes(self, delivery: Delivery) -> list[Delivery]:
+        return split(delivery, self._sizes.max_recipients, self._sizes.max_domains)
 
     def _take_another(self, ready: deque[Delivery], suspect: str) -> Delivery:
         place = _place_of_another(ready, suspect)
@@ -112,12 +115,16 @@ class Stock:
 
     def put_first(self, delivery: Delivery) -> None:
         """Put a delivery back to the head, behind older ones that came back before: no order is lost."""
-        message = delivery.message
+        self._insert(self._envelopes(delivery))
+
+    def _insert(self, deliveries: Sequence[Delivery]) -> None:
+        message = deliveries[0].message
         line = self._line(message.priority)
         older = 0
         while older < min(_CAME_BACK, len(line)) and line[older].message.id < message.id:
             older += 1
-        line.insert(older, delivery)
+        for delivery in reversed(deliveries):
+            line.insert(older, delivery)
 
     def sift(self) -> list[tuple[ClaimedRecipient, float]]:
         """Take out who rests now, each with the end of the rest."""
@@ -200,7 +207,7 @@ class Stock:
         for message in claim.messages:
             count += len(message.recipients)
             size += len(message.content)
-            self._line(message.priority).append(Delivery(message, message.recipients))
+            self._line(message.priority).extend(self._envelopes(Delivery(message, message.recipients)))
         if size:
             # More than fits would be read for nothing.
             self._fits = max(_DEPTH, round(_FITS * count * _BYTES_AHEAD / size))

@@ -16,6 +16,7 @@ from sender.engine.sizes import Sizes
 from sender.engine.stock import Stock
 from sender.engine.surroundings import Surroundings
 from sender.settings import RestSettings
+from sender.smtp.offer import Announced
 from sender.spool.contract import Claim, Priority
 
 from .values import message, recipients
@@ -24,26 +25,31 @@ _NOW = 1000.0
 
 
 class _Spool:
-    """Gives as many messages as it is asked for, and remembers how many that were."""
+    """Gives as many messages as it is asked for, or one for as many recipients, and remembers how many that were."""
 
     def __init__(self) -> None:
         self.limits: list[int] = []
+        self.of_one_message = False
 
     async def claim(self, queue_ids: list[int], *, limit: int, **_: object) -> Claim:
         """Claim for ever."""
         self.limits.append(limit)
-        claimed = [recipients(f"r{number}@b.test") for number in range(limit)]
+        mailboxes = [f"r{number}@b.test" for number in range(limit)]
+        claimed = [recipients(*mailboxes)] if self.of_one_message else [recipients(each) for each in mailboxes]
         return Claim([message(*each) for each in claimed], dict.fromkeys(queue_ids, _NOW - 1))
 
 
-def _stock() -> tuple[Stock, _Spool]:
+def _sizes(max_recipients: int = 100) -> Sizes:
+    return Sizes(Limits(20, 1000, max_recipients), Memory(at=0.0), _NOW)
+
+
+def _stock(sizes: Sizes | None = None) -> tuple[Stock, _Spool]:
     spool = _Spool()
     clock = Clock(wall=lambda: _NOW, steady=lambda: _NOW)
     settings = SimpleNamespace(stream=lambda _: SimpleNamespace(weight=1.0), rests=RestSettings())
     around = SimpleNamespace(clock=clock, spool=spool, settings=settings, rng=Random(1), settler=None)
     surroundings = cast("Surroundings", around)
-    sizes = Sizes(Limits(20, 1000, 100), Memory(at=0.0), _NOW)
-    stock = Stock("mx.b.test", surroundings, Restraint("mx.b.test", surroundings, None), sizes)
+    stock = Stock("mx.b.test", surroundings, Restraint("mx.b.test", surroundings, None), sizes or _sizes())
     stock.turns.add(Queue(7, "b.test", "default", 1, _NOW - 1, 10_000))
     return stock, spool
 
@@ -103,3 +109,19 @@ async def test_urgent_mail_is_claimed_beside_other_mail() -> None:
     assert low == [False, True, False, True]
     await stock.claim(others)
     assert not stock.claiming
+
+
+async def test_a_message_to_many_waits_in_envelopes_of_the_size_that_holds_when_they_are_taken() -> None:
+    """Each is work for a session of its own; a limit that is announced later holds for those that wait."""
+    sizes = _sizes(max_recipients=4)
+    stock, spool = _stock(sizes)
+    spool.of_one_message = True
+    await _claim(stock, 0.0)
+    (claimed,) = spool.limits
+    assert stock.waiting == -(-claimed // 4)
+    sizes.announced(Announced(recipients=3))
+    taken: list[str] = []
+    while (delivery := stock.take()) is not None:
+        assert len(delivery.recipients) <= 3
+        taken += [recipient.rcpt_to for recipient in delivery.recipients]
+    assert taken == [f"r{number}@b.test" for number in range(claimed)]
