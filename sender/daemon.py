@@ -23,8 +23,8 @@ from sender.engine.gauges import Survey, observe
 from sender.engine.settling import Settler
 from sender.engine.surroundings import Budget, Surroundings
 from sender.intake.acceptance import Acceptance
-from sender.intake.listener import Listener
-from sender.intake.users import Users
+from sender.intake.listener import listeners
+from sender.intake.pressure import Pressure
 from sender.observe.events import Events
 from sender.observe.metrics import Metrics
 from sender.route.resolver import Resolver
@@ -36,11 +36,21 @@ from sender.spool.sqlite import SqliteSpool, open_spool
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from sender.intake.listener import Listener
     from sender.settings import Settings
     from sender.spool.contract import QueueRow
 
 log = logging.getLogger(__name__)
-_FIXED = ("hostname", "spool", "smtp", "http", "dns", "events", "sources")  # tables that hold for a process's life
+_FIXED = (
+    "hostname",
+    "spool",
+    "smtp",
+    "listeners",
+    "http",
+    "dns",
+    "events",
+    "sources",
+)  # tables that hold for a process's life
 _SAVE_EVERY_S = 5.0
 _SURVEY_EVERY_S = 5.0
 _FORGET_EVERY_S = 3600.0
@@ -68,13 +78,15 @@ class Daemon:
         self.clock = clock or Clock()
         self.metrics = Metrics()
         self.emptied = asyncio.Event()
-        self.listener: Listener | None = None
+        self.listeners: list[Listener] = []
         self.dispatcher: Dispatcher | None = None
         self.control: Control | None = None
         self.http_port = 0
         self.spool: SqliteSpool
         self._rng = rng or random.Random()
         self._events: Events
+        self._acceptance: Acceptance | None = None
+        self._pressure: Pressure | None = None
         self._committer: Committer | None = None
         self._resolver: Resolver | None = None
         self._server: uvicorn.Server | None = None
@@ -106,10 +118,14 @@ class Daemon:
                 self.dispatcher.start(await self.spool.queues())
                 self.spool.on_arrivals = self._arrived
             if accepts:
-                users = Users.load(settings.path(settings.smtp.users_file)) if settings.smtp.users_file else None
-                acceptance = Acceptance(settings, self.spool, self.clock, self.metrics, self._events)
-                self.listener = Listener(acceptance, users)
-                await self.listener.start()
+                self._pressure = Pressure(settings, self.spool)
+                await self._pressure.look()
+                self._acceptance = Acceptance(
+                    settings, self.spool, self.clock, self.metrics, self._events, self._pressure
+                )
+                for listener in listeners(self._acceptance):
+                    self.listeners.append(listener)
+                    await listener.start()
             listen = settings.http.listen if delivers else settings.http.intake_listen
             if listen:
                 await self._start_http(listen)
@@ -117,6 +133,8 @@ class Daemon:
             await self.stop(drain_s=0)
             raise
         self._chores.append(asyncio.create_task(self._watch_lag()))
+        if self._pressure is not None:
+            self._chores.append(asyncio.create_task(self._pressure.watch()))
         if delivers:
             self._chores += [asyncio.create_task(self._save_memory()), asyncio.create_task(self._purge())]
             self._chores += [asyncio.create_task(self._survey()), asyncio.create_task(self._forget_lanes())]
@@ -283,7 +301,7 @@ class Daemon:
             return
         self._stopping = True
         limit_s = self.settings.delivery.drain_timeout if drain_s is None else drain_s
-        closing = asyncio.create_task(self._close_listener(min(limit_s, self.settings.smtp.block_timeout)))
+        closing = asyncio.create_task(self._close_listeners(min(limit_s, self.settings.smtp.block_timeout)))
         for chore in self._chores:
             chore.cancel()
         await asyncio.gather(*self._chores, return_exceptions=True)
@@ -305,9 +323,8 @@ class Daemon:
         if hasattr(self, "_events"):
             self._events.close()
 
-    async def _close_listener(self, grace_s: float) -> None:
-        if self.listener is not None:
-            await self.listener.close(grace_s)
+    async def _close_listeners(self, grace_s: float) -> None:
+        await asyncio.gather(*(listener.close(grace_s) for listener in self.listeners))
 
     async def _drain(self, limit_s: float) -> bool:
         """Tell whether every session ended by itself."""
@@ -330,8 +347,8 @@ class Daemon:
     def abort(self) -> None:
         """Cut every session off, those of clients too: `stop`, which is waiting, goes on at once."""
         self._aborted.set()
-        if self.listener is not None:
-            self.listener.cut_off()
+        for listener in self.listeners:
+            listener.cut_off()
         if self.dispatcher is not None:
             self.dispatcher.abort()
 
@@ -341,8 +358,8 @@ class Daemon:
         if fixed:
             log.warning("changed, but only a restart makes it so: %s", ", ".join(fixed))
         self.settings = settings.model_copy(update={key: getattr(self.settings, key) for key in _FIXED})
-        if self.listener is not None:
-            self.listener.acceptance.settings = self.settings
+        if self._acceptance is not None:
+            self._acceptance.settings = self.settings
         if self.dispatcher is not None:
             self.dispatcher.reload(self.settings, classifier(self.settings.rules_path))
         log.info("configuration reloaded")

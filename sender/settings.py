@@ -10,16 +10,31 @@ import ipaddress
 import os
 import socket
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator
 
 from sender.core.address import canonical_domain
 from sender.core.endpoint import parse_address, split_endpoint, split_nameserver
 from sender.core.errors import AddressError, ConfigError, Problem
+from sender.core.options import checked_name
 from sender.core.provider import share_name
 from sender.core.schedule import RetryPolicy
-from sender.tables import Count, Duration, MaybeZeroDuration, OptionalDuration, Size, Table, checked, read
+from sender.tables import (
+    Count,
+    Duration,
+    MaybeZeroDuration,
+    MaybeZeroSize,
+    OptionalDuration,
+    Size,
+    Table,
+    checked,
+    problems_in,
+    read,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SEARCHED = (Path("config/sender.toml"), Path("/etc/sender/sender.toml"))
 
@@ -98,6 +113,11 @@ class SpoolSettings(Table):
     url: str = "sqlite:spool/spool.db"
     commit_interval: MaybeZeroDuration = 0.003
     keep_ended: MaybeZeroDuration = 3600.0
+    keep_keys: Duration = 86400.0  # how long an Idempotency-Key is known
+    min_free: MaybeZeroSize = 512 * 2**20  # bytes of its disk; nothing is accepted below
+    max_queued: Count = 10_000_000  # recipients; nothing is accepted above
+    max_hold: Duration = 30 * 86400.0  # that mail may wait for its `send_at`
+    drop: str = "drop"  # where `sender sendmail` leaves mail while no daemon runs; beside the file of the spool
 
     @field_validator("url")
     @classmethod
@@ -108,20 +128,30 @@ class SpoolSettings(Table):
 
 
 class SmtpSettings(Table):
-    """`[smtp]`: the submission listener."""
+    """`[smtp]`: the submission listener, and `[listeners.NAME]`: others, which have its keys where they set no own."""
 
     listen: tuple[Endpoint, ...] = ("127.0.0.1:2525",)
+    listen_tls: tuple[Endpoint, ...] = ()  # TLS from the first byte on (RFC 8314)
     max_message_size: Size = 25 * 2**20
     max_recipients: Count = 1000
     max_connections: Count = 1000
     max_connections_per_address: Count = 100
     max_hops: Count = 100
+    max_commands: Count = 100  # that lead to no message, between two that do
+    max_errors: Count = 20  # of a client, between two messages
+    max_auth_failures: Count = 3  # in a connection
+    max_auth_failures_per_address: Count = 50  # within `auth_failure_window`
+    auth_failure_window: Duration = 600.0
     relay_networks: tuple[Network, ...] = ("127.0.0.0/8", "::1/128")
     users_file: str = ""
     tls_cert: str = ""
     tls_key: str = ""
     command_timeout: Duration = 300.0
     block_timeout: Duration = 180.0
+    session_timeout: Duration = 3600.0  # of a connection, and of one message's content
+    min_data_rate: Size = 500  # bytes of content per second, on average over block_timeout
+    long_lines: Literal["fold", "refuse"] = "fold"  # those above 998 bytes (RFC 5321 section 4.5.3.1.6)
+    control_headers: bool = True  # X-Sender-Stream and the others are honoured, and removed
 
 
 class HttpSettings(Table):
@@ -129,7 +159,11 @@ class HttpSettings(Table):
 
     listen: Endpoint = "127.0.0.1:8025"
     intake_listen: Endpoint | Literal[""] = ""  # of a process that only accepts, beside the delivering one
-    tokens_file: Unsupported = ""
+    tokens_file: str = ""  # empty: this machine may call, nobody else
+    max_batch_size: Size = 256 * 2**20  # bytes of the body of a batch
+    max_recipients: Count = 1000  # of one message
+    max_requests: Count = 100  # with a body, at the same time; 503 above
+    body_timeout: Duration = 60.0  # for the next piece of a body
 
 
 class DnsSettings(Table):
@@ -259,6 +293,7 @@ class Settings(Table):
     hostname: HostName = Field(default_factory=socket.getfqdn)
     spool: SpoolSettings = SpoolSettings()
     smtp: SmtpSettings = SmtpSettings()
+    listeners: dict[Annotated[str, AfterValidator(checked_name)], SmtpSettings] = Field(default={})
     http: HttpSettings = HttpSettings()
     dns: DnsSettings = DnsSettings()
     routes: dict[Annotated[str, AfterValidator(_domain_key)], Route] = Field(default={})
@@ -286,6 +321,16 @@ class Settings(Table):
     def path(self, name: str) -> Path:
         """Give a file that is named relative to the configuration."""
         return self.directory / name
+
+    @property
+    def drop_path(self) -> Path:
+        """The folder in which `sender sendmail` leaves mail while no daemon runs."""
+        return self.spool_path.parent / self.spool.drop
+
+    @property
+    def all_listeners(self) -> dict[str, SmtpSettings]:
+        """Every listener by its name; that of `[smtp]` is `smtp`."""
+        return {"smtp": self.smtp, **self.listeners}
 
     def stream(self, name: str) -> StreamSettings:
         """Give what holds for a stream; one that is not configured has the defaults."""
@@ -317,24 +362,41 @@ def load(path: Path) -> Settings:
 
 def from_tables(tables: dict[str, Any], path: Path) -> Settings:
     """Check tables that stand, or could stand, in a file. Raises ConfigError."""
-    settings = checked(Settings, {**tables, "directory": path.parent.absolute()}, str(path))
+    settings = checked(Settings, {**_inherited(tables), "directory": path.parent.absolute()}, str(path))
     problems = list(_contradictions(settings, path))
     if problems:
         raise ConfigError(problems)
     return settings
 
 
+def _inherited(tables: dict[str, Any]) -> dict[str, Any]:
+    """Let each further listener have the keys of `[smtp]` that it does not set itself, but for where it listens.
+
+    What is wrong with a key is told where it stands, and once: only known keys are handed on, and good ones.
+    """
+    listeners, smtp = tables.get("listeners"), tables.get("smtp", {})
+    if not isinstance(listeners, dict) or not isinstance(smtp, dict):
+        return tables
+    wrong = {problem.name.partition(".")[0] for problem in problems_in(SmtpSettings, smtp, "")}
+    shared = {key: value for key, value in smtp.items() if key not in wrong} | {"listen": (), "listen_tls": ()}
+    return {
+        **tables,
+        "listeners": {name: {**shared, **own} if isinstance(own, dict) else own for name, own in listeners.items()},
+    }
+
+
 def _contradictions(settings: Settings, path: Path) -> list[Problem]:
     """Find what each key allows and the whole does not."""
     place = str(path)
     problems = []
-    if bool(settings.smtp.tls_cert) != bool(settings.smtp.tls_key):
-        missing = "tls_key" if settings.smtp.tls_cert else "tls_cert"
-        problems.append(Problem(place, f"smtp.{missing}", "", "must be set with the other of tls_cert and tls_key"))
-    for key in ("users_file", "tls_cert", "tls_key"):
-        name = getattr(settings.smtp, key)
-        if name and not settings.path(name).is_file():
-            problems.append(Problem(place, f"smtp.{key}", name, "must be a file that can be read"))
+    for name, smtp in settings.all_listeners.items():
+        table = "smtp" if smtp is settings.smtp else f"listeners.{name}"
+        problems += [Problem(place, f"{table}.{key}", value, rule) for key, value, rule in _of_listener(settings, smtp)]
+    if "smtp" in settings.listeners:
+        problems.append(Problem(place, "listeners.smtp", "", "must have another name: [smtp] is the one of this name"))
+    tokens_file = settings.http.tokens_file
+    if tokens_file and not settings.path(tokens_file).is_file():
+        problems.append(Problem(place, "http.tokens_file", tokens_file, "must be a file that can be read"))
     if settings.window.start > settings.window.max:
         problems.append(
             Problem(place, "window.start", settings.window.start, f"must be at most window.max, {settings.window.max}")
@@ -347,3 +409,19 @@ def _contradictions(settings: Settings, path: Path) -> list[Problem]:
     if "default" not in settings.sources:
         problems.append(Problem(place, "sources", ", ".join(settings.sources), 'must have a table "sources.default"'))
     return problems
+
+
+def _of_listener(settings: Settings, smtp: SmtpSettings) -> Iterator[tuple[str, str, str]]:
+    """Find what is wrong with a listener as a whole: key, value and rule."""
+    if bool(smtp.tls_cert) != bool(smtp.tls_key):
+        yield "tls_key" if smtp.tls_cert else "tls_cert", "", "must be set with the other of tls_cert and tls_key"
+    if smtp.listen_tls and not smtp.tls_cert:
+        yield "tls_cert", "", "must be set where listen_tls is"
+    if smtp.users_file and not smtp.tls_cert:
+        yield "tls_cert", "", "must be set where users_file is: AUTH is taken under TLS only"
+    if smtp is not settings.smtp and not (smtp.listen or smtp.listen_tls):
+        yield "listen", "", "must name an address, or listen_tls must"
+    for key in ("users_file", "tls_cert", "tls_key"):
+        name = getattr(smtp, key)
+        if name and not settings.path(name).is_file():
+            yield key, name, "must be a file that can be read"

@@ -47,6 +47,7 @@ Duration = Annotated[float, BeforeValidator(_duration), Field(gt=0), _shown_dura
 MaybeZeroDuration = Annotated[float, BeforeValidator(_duration), Field(ge=0), _shown_duration]
 OptionalDuration = Annotated[Annotated[float, Field(gt=0)] | None, BeforeValidator(_optional_duration), _shown_duration]
 Size = Annotated[int, BeforeValidator(_size), Field(gt=0)]
+MaybeZeroSize = Annotated[int, BeforeValidator(_size), Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 Number = Annotated[int, Field(ge=0)]
 PerSecond = Annotated[float, BeforeValidator(_rate), Field(gt=0)]
@@ -79,7 +80,20 @@ def checked(model: type[AnyTable], tables: dict[str, Any], place: str) -> AnyTab
     try:
         return model.model_validate(_tuples(tables))
     except ValidationError as error:
-        raise ConfigError([_problem(model, place, dict(detail)) for detail in error.errors()]) from None
+        raise ConfigError(_problems(model, place, error)) from None
+
+
+def problems_in(model: type[Table], tables: dict[str, Any], place: str) -> list[Problem]:
+    """Find every problem in tables that stand at a place."""
+    try:
+        model.model_validate(_tuples(tables))
+    except ValidationError as error:
+        return _problems(model, place, error)
+    return []
+
+
+def _problems(model: type[Table], place: str, error: ValidationError) -> list[Problem]:
+    return [_problem(model, place, dict(detail)) for detail in error.errors()]
 
 
 def _tuples(value: Any) -> Any:  # noqa: ANN401 - any TOML value

@@ -80,7 +80,7 @@ def _settings(folder: Path, sandbox: Sandbox) -> configuration.Settings:
     return configuration.from_tables(
         {
             "hostname": "sender.test",
-            "spool": {"url": "sqlite:spool.db"},
+            "spool": {"url": "sqlite:spool.db", "min_free": "10MiB"},
             "smtp": {"listen": ["127.0.0.1:0"]},
             "http": {"listen": "127.0.0.1:0"},
             "dns": {"nameservers": [sandbox.nameserver]},
@@ -111,9 +111,8 @@ async def _submit_all(daemon: Daemon) -> None:
 
 
 async def _submit(daemon: Daemon, mailboxes: Iterator[str]) -> None:
-    assert daemon.listener is not None  # noqa: S101 - tells the type checker
     client = aiosmtplib.SMTP(
-        hostname="127.0.0.1", port=daemon.listener.ports[0], local_hostname="client.test", start_tls=False
+        hostname="127.0.0.1", port=daemon.listeners[0].ports[0], local_hostname="client.test", start_tls=False
     )
     async with client:
         for mailbox in mailboxes:

@@ -12,7 +12,7 @@ from sender.clock import Clock
 from sender.core.address import split_mailbox
 from sender.core.errors import AddressError, ConfigError, Problem, SenderError
 from sender.core.identity import id_text
-from sender.intake.acceptance import Acceptance
+from sender.intake.acceptance import Acceptance, Envelope, Origin
 from sender.intake.content import RefusedContentError
 from sender.observe.events import Events
 from sender.observe.metrics import Metrics
@@ -76,13 +76,13 @@ async def _spool(settings: Settings, arguments: argparse.Namespace, file: Binary
     events = Events(settings.path(settings.events.file) if settings.events.file else None)
     try:
         draft = Acceptance(settings, spool, clock, Metrics(), events).draft(
-            mail_from=arguments.mail_from,
-            rcpt_tos=arguments.rcpt_tos,
-            received=f"from {getpass.getuser()}",
-            protocol="local",
-            listener="enqueue",
-            stream=arguments.stream,
-            smtputf8=True,
+            Envelope(
+                mail_from=arguments.mail_from,
+                rcpt_tos=arguments.rcpt_tos,
+                stream=arguments.stream,
+                smtputf8=True,
+            ),
+            Origin(listener="enqueue", received=f"from {getpass.getuser()}", protocol="local", complete=True),
         )
         try:
             while piece := file.read(_PIECE):

@@ -5,11 +5,18 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import ssl
+from collections import Counter
 from typing import TYPE_CHECKING, Protocol
 
+from sender.intake.authentication import Failures
+
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from typing import Any
+
     from sender.intake.acceptance import Acceptance
     from sender.intake.users import Users
+    from sender.settings import SmtpSettings
 
 
 class Connection(Protocol):
@@ -25,38 +32,46 @@ class Connection(Protocol):
 class Admission:
     """Shared by all connections of a listener."""
 
-    def __init__(self, acceptance: Acceptance, users: Users | None) -> None:
-        smtp = acceptance.settings.smtp
+    def __init__(self, acceptance: Acceptance, users: Users | None, *, name: str, limits: SmtpSettings) -> None:
         self.acceptance = acceptance
         self.users = users
+        self.name = name  # of the listener, in metrics
+        self.limits = limits
+        self.failures = Failures(limits)
         self.tls = self._context()
         self.closing = False
-        self._networks = [ipaddress.ip_network(network) for network in smtp.relay_networks]
+        self._networks = [ipaddress.ip_network(network) for network in limits.relay_networks]
+        self._tasks: set[asyncio.Task[None]] = set()
         self._connections: dict[Connection, str] = {}
+        self._addresses: Counter[str] = Counter()  # connections of each
         self._empty = asyncio.Event()  # when it is closing: no connection is left
 
     def _context(self) -> ssl.SSLContext | None:
-        settings = self.acceptance.settings
-        if not settings.smtp.tls_cert:
+        path = self.acceptance.settings.path
+        if not self.limits.tls_cert:
             return None
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(settings.path(settings.smtp.tls_cert), settings.path(settings.smtp.tls_key))
+        context.load_cert_chain(path(self.limits.tls_cert), path(self.limits.tls_key))
         return context
 
     def enter(self, connection: Connection, address: str) -> bool:
         """Let a connection in, unless that is one too many, or the end is near."""
-        smtp = self.acceptance.settings.smtp
-        addresses = self._connections.values()
-        if self.closing or len(addresses) >= smtp.max_connections:
+        limits = self.limits
+        if self.closing or len(self._connections) >= limits.max_connections:
             return False
-        if sum(other == address for other in addresses) >= smtp.max_connections_per_address:
+        if self._addresses[address] >= limits.max_connections_per_address:
             return False
         self._connections[connection] = address
+        self._addresses[address] += 1
         return True
 
     def exit(self, connection: Connection) -> None:
         """Hear that a connection has ended."""
-        self._connections.pop(connection, None)
+        address = self._connections.pop(connection, None)
+        if address is not None:
+            self._addresses[address] -= 1
+            if not self._addresses[address]:
+                del self._addresses[address]
         if self.closing and not self._connections:
             self._empty.set()
 
@@ -72,6 +87,12 @@ class Admission:
         """End every connection."""
         for connection in list(self._connections):
             connection.cut_off()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Have something done that a connection does not wait for."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def trusts(self, address: str) -> bool:
         """Tell whether an address may relay without AUTH."""

@@ -1,37 +1,47 @@
-"""Where submissions come in: the sockets of `[smtp] listen`."""
+"""Where submissions come in: the sockets of `[smtp]`, and of each of `[listeners.NAME]`."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sender.core.endpoint import split_endpoint
 from sender.intake.admission import Admission
 from sender.intake.smtp import Submission
+from sender.intake.users import Users
 
 if TYPE_CHECKING:
     from sender.intake.acceptance import Acceptance
-    from sender.intake.users import Users
+    from sender.settings import SmtpSettings
 
 _BACKLOG = 512
 
 
 class Listener:
-    """Listens on all addresses; `close` lets the transactions that have begun end."""
+    """One listener with its limits, on all its addresses; `close` lets the transactions that have begun end."""
 
-    def __init__(self, acceptance: Acceptance, users: Users | None) -> None:
+    def __init__(
+        self, acceptance: Acceptance, limits: SmtpSettings, *, name: str = "smtp", users: Users | None = None
+    ) -> None:
         self.acceptance = acceptance
-        self._admission = Admission(acceptance, users)
+        self._limits = limits
+        self._admission = Admission(acceptance, users, name=name, limits=limits)
         self._servers: list[asyncio.Server] = []
 
     async def start(self) -> None:
         """Listen. Raises OSError."""
-        loop = asyncio.get_running_loop()
-        for endpoint in self.acceptance.settings.smtp.listen:
-            host, port = split_endpoint(endpoint)
-            server = await loop.create_server(lambda: Submission(self._admission), host, port, backlog=_BACKLOG)
-            self._servers.append(server)
+        for endpoint in self._limits.listen:
+            await self._listen(endpoint, implicit_tls=False)
+        for endpoint in self._limits.listen_tls:
+            await self._listen(endpoint, implicit_tls=True)
+
+    async def _listen(self, endpoint: str, *, implicit_tls: bool) -> None:
+        host, port = split_endpoint(endpoint)
+        connection = partial(Submission, self._admission, implicit_tls=implicit_tls)
+        server = await asyncio.get_running_loop().create_server(connection, host, port, backlog=_BACKLOG)
+        self._servers.append(server)
 
     @property
     def ports(self) -> list[int]:
@@ -50,3 +60,17 @@ class Listener:
     def cut_off(self) -> None:
         """End every connection: `close`, which may be waiting, goes on."""
         self._admission.cut_off()
+
+
+def listeners(acceptance: Acceptance) -> list[Listener]:
+    """Make every listener that is configured. Raises ConfigError for files that cannot be used."""
+    settings = acceptance.settings
+    return [
+        Listener(
+            acceptance,
+            limits,
+            name=name,
+            users=Users.load(settings.path(limits.users_file)) if limits.users_file else None,
+        )
+        for name, limits in settings.all_listeners.items()
+    ]

@@ -1,4 +1,12 @@
-"""Who may submit by name and password: `name = "scrypt hash"` in a TOML file."""
+"""Who may submit over SMTP by name and password: a TOML file of users.
+
+ann = "scrypt$..."                     # sender config hash-password; any sender, as fast as she likes
+
+[shop]
+password = "scrypt$..."
+senders = ["@example.com"]
+rate = "1000/min"                      # recipients
+"""
 
 from __future__ import annotations
 
@@ -8,17 +16,30 @@ import binascii
 import hashlib
 import hmac
 import os
-import tomllib
 from typing import TYPE_CHECKING
 
 from sender.core.errors import ConfigError, Problem
+from sender.intake.accounts import Account, AccountTable, sender_problems
+from sender.tables import checked, problems_in, read
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 _N, _R, _P, _LENGTH = 2**14, 8, 1, 32
 _MEMORY = 64 * 2**20
 _AT_ONCE = 4  # hashes that are computed at the same time
+_WAITING = 200  # those that may wait for them: a flood of guesses is turned away
+
+
+class UserTable(AccountTable):
+    """A user who is described by more than a password."""
+
+    password: str
+
+
+class TooManyChecksError(Exception):
+    """More passwords are being checked than can be soon."""
 
 
 def hash_password(password: str, salt: bytes | None = None) -> str:
@@ -31,32 +52,64 @@ def hash_password(password: str, salt: bytes | None = None) -> str:
 class Users:
     """The users of one file."""
 
-    def __init__(self, hashes: dict[str, str]) -> None:
-        self._hashes = hashes
+    def __init__(self, tables: Mapping[str, UserTable]) -> None:
+        self._hashes = {name: table.password for name, table in tables.items()}
+        self._accounts = {name: Account(name, table) for name, table in tables.items()}
         self._nobody = hash_password("")
         self._turn = asyncio.Semaphore(_AT_ONCE)
+        self._waiting = 0
 
     @classmethod
     def load(cls, path: Path) -> Users:
         """Read a file. Raises ConfigError."""
-        try:
-            hashes = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise ConfigError([Problem(str(path), "", None, f"cannot be read: {error}")]) from error
-        problems = [
-            Problem(str(path), name, "...", "must be a hash from `sender config hash-password`")
-            for name, text in hashes.items()
-            if not isinstance(text, str) or _parsed(text) is None
-        ]
+        place = str(path)
+        users: dict[str, UserTable] = {}
+        problems: list[Problem] = []
+        for name, value in read(path).items():
+            try:
+                users[name] = _user(place, name, value)
+            except ConfigError as error:
+                problems += error.problems
         if problems:
             raise ConfigError(problems)
-        return cls(hashes)
+        return cls(users)
 
-    async def check(self, name: str, password: str) -> bool:
-        """Tell whether a password is right; it takes as long for a name that does not exist."""
-        async with self._turn:
-            right = await asyncio.to_thread(_matches, self._hashes.get(name, self._nobody), password)
-        return right and name in self._hashes
+    async def check(self, name: str, password: str) -> Account | None:
+        """Give the account where a password is right; it takes as long for a name that does not exist.
+
+        Raises TooManyChecksError.
+        """
+        if self._waiting >= _WAITING:
+            raise TooManyChecksError
+        self._waiting += 1
+        try:
+            async with self._turn:
+                right = await asyncio.to_thread(_matches, self._hashes.get(name, self._nobody), password)
+        finally:
+            self._waiting -= 1
+        return self._accounts.get(name) if right else None
+
+
+def _user(place: str, name: str, value: object) -> UserTable:
+    """Read one user. Raises ConfigError, which does not show what stands where a secret should."""
+    rule = "must be a hash from `sender config hash-password`"
+    if not isinstance(value, dict):
+        if not isinstance(value, str) or _parsed(value) is None:
+            raise ConfigError([Problem(place, name, "...", rule)])
+        return UserTable(password=value)
+    problems = [
+        Problem(place, f"{name}.{one.name}", "..." if one.name == "password" else one.value, one.rule)
+        for one in problems_in(UserTable, value, place)
+    ]
+    if problems:
+        raise ConfigError(problems)
+    user = checked(UserTable, value, place)
+    problems = list(sender_problems(place, name, user))
+    if _parsed(user.password) is None:
+        problems.append(Problem(place, f"{name}.password", "...", rule))
+    if problems:
+        raise ConfigError(problems)
+    return user
 
 
 def _matches(text: str, password: str) -> bool:

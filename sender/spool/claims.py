@@ -1,18 +1,16 @@
-"""The statements of the SQLite spool that move recipients from state to state. They run inside a transaction.
-
-Each gives what it finds as one row of JSON: Python's lock is given away and taken back for every row that SQLite
-gives, and where the event loop wants it too, that takes longer than to read the row.
-"""
+"""The statements of the SQLite spool that move recipients from state to state. They run inside a transaction."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 
-from sender.core.identity import id_at, id_number
+from sender.core.identity import id_at, id_number, id_text
 from sender.core.selection import Kind, Selection
+from sender.spool import messages as stored
 from sender.spool.contract import Claim, ClaimedMessage, ClaimedRecipient, FencedError
+from sender.spool.rows import as_json, exactly, read
 
 if TYPE_CHECKING:
     import sqlite3
@@ -21,17 +19,11 @@ if TYPE_CHECKING:
     from sender.spool.contract import Settlement
 
 
-def _exactly(column: str) -> str:
-    """Give a real number as JSON: of itself SQLite writes 15 digits, and an instant has 16."""
-    return f"iif({column} IS NULL, json('null'), json(printf('%!.17g', {column})))"
-
-
 _RECIPIENT = (
     "json_group_array(json_array("
-    f"r.id, r.message_id, r.queue_id, r.rcpt_to, {_exactly('r.due_at')}, r.attempts, r.warned))"
+    f"r.id, r.message_id, r.queue_id, r.rcpt_to, {exactly('r.due_at')}, r.attempts, r.warned, r.dsn))"
 )
-_SHORT = 16 * 1024  # bytes of a message that is copied once more rather than read by itself
-_Row = tuple[int, int, int, str, float, int, int]
+_Row = tuple[int, int, int, str, float, int, int, str]
 
 
 def claim(
@@ -47,7 +39,8 @@ def claim(
 ) -> Claim:
     """Claim up to `limit` due recipients of these queues in their order, and the same messages' others at the site."""
     rows = _due(connection, queue_ids, now, max(1, limit // max(1, len(queue_ids))))
-    messages = _messages(connection, [row[1] for row in rows])
+    found = stored.find(connection, [row[1] for row in rows])
+    damaged = {message_id: one.damage for message_id, one in found.items() if one.damage}
     taken: dict[int, ClaimedMessage] = {}
     claimed: list[_Row] = []
     seen: set[int] = set()
@@ -55,8 +48,10 @@ def claim(
     for row in rows:
         message_id = row[1]
         if message_id not in taken:
-            message, first, recipients, length = messages[message_id]
+            message, first, recipients, length, damage = found[message_id]
             size += length
+            if damage:
+                continue
             if size > byte_limit and taken:
                 break
             taken[message_id] = message
@@ -67,20 +62,42 @@ def claim(
         if row[0] not in seen:
             seen.add(row[0])
             claimed.append(row)
+    stored.give_contents(connection, taken)
+    changed = [message_id for message_id, message in taken.items() if stored.is_changed(message)]
+    damaged |= dict.fromkeys(changed, "its content is not what was accepted")
+    if damaged:
+        _hold_damaged(connection, damaged, rows, now)
+        taken = {message_id: message for message_id, message in taken.items() if message_id not in damaged}
+        claimed = [row for row in claimed if row[1] in taken]
     _give_recipients(taken, claimed)
-    _give_contents(connection, taken)
     _mark(connection, token, (row[0] for row in claimed))
-    return Claim([*taken.values()], _next_due(connection, {*queue_ids, *(row[2] for row in claimed)}))
+    next_due = _next_due(connection, {*queue_ids, *(row[2] for row in claimed)})
+    return Claim([*taken.values()], next_due, damaged)
+
+
+def _hold_damaged(connection: sqlite3.Connection, damaged: Mapping[int, str], rows: Iterable[_Row], now: float) -> None:
+    """Suspend messages that cannot be delivered as they were accepted; an operator decides about them."""
+    for message_id, damage in damaged.items():
+        connection.execute(
+            "INSERT INTO suspensions (kind, value, since, until, reason) VALUES (?, ?, ?, NULL, ?)",
+            (Kind.MESSAGE, id_text(message_id), now, f"damaged: {damage}"),
+        )
+        hold_message(connection, Selection(Kind.MESSAGE, id_text(message_id)))
+    # Recipients without a message are found by themselves only.
+    connection.execute(
+        "UPDATE recipients SET state = 2 WHERE state = 0 AND id IN (SELECT value FROM json_each(?))",
+        (as_json(row[0] for row in rows if row[1] in damaged),),
+    )
 
 
 def _due(connection: sqlite3.Connection, queue_ids: Sequence[int], now: float, share: int) -> list[_Row]:
     """Read due recipients, up to `share` of each queue, in the order of the queues and then of their instants."""
-    rows = _rows(
+    rows = read(
         connection,
         f"SELECT {_RECIPIENT} FROM json_each(?) q CROSS JOIN recipients r ON r.id IN (SELECT due.id"  # noqa: S608
         " FROM recipients due WHERE due.queue_id = q.value AND due.state = 0 AND due.due_at <= ?"
         " ORDER BY due.due_at LIMIT ?)",
-        _json(queue_ids),
+        as_json(queue_ids),
         now,
         share,
     )
@@ -92,7 +109,7 @@ def _due(connection: sqlite3.Connection, queue_ids: Sequence[int], now: float, s
 def _siblings(
     connection: sqlite3.Connection, first: int, recipients: int, site: str, now: float, limit: int
 ) -> list[_Row]:
-    return _rows(
+    return read(
         connection,
         f"SELECT {_RECIPIENT} FROM (SELECT r.* FROM recipients r JOIN queues q ON q.id = r.queue_id"  # noqa: S608
         " JOIN domains d ON d.name = q.domain"
@@ -107,91 +124,35 @@ def _siblings(
     )
 
 
-def _rows(connection: sqlite3.Connection, statement: str, *arguments: object) -> list[Any]:
-    """Run a statement that gives one array."""
-    found: list[Any] = orjson.loads(connection.execute(statement, arguments).fetchone()[0])
-    return found
-
-
-def _json(values: Iterable[object]) -> str:
-    return orjson.dumps([*values]).decode()
-
-
-def _messages(connection: sqlite3.Connection, ids: Iterable[int]) -> dict[int, tuple[ClaimedMessage, int, int, int]]:
-    """Read messages without contents: id -> message, first recipient, recipients, bytes of the first block."""
-    rows = _rows(
-        connection,
-        "SELECT json_group_array(json_array(m.id, m.mail_from, m.size, m.stream, m.priority, m.eight_bit, m.smtputf8,"  # noqa: S608
-        f" {_exactly('m.accepted_at')}, {_exactly('m.expires_at')}, m.blocks, m.first_recipient, m.recipients,"
-        " length(c.content), m.dotted))"
-        " FROM json_each(?) j JOIN messages m ON m.id = j.value JOIN contents c ON c.message_id = m.id",
-        _json(dict.fromkeys(ids)),
-    )
-    return {
-        row[0]: (
-            ClaimedMessage(
-                id=row[0],
-                mail_from=row[1],
-                size=row[2],
-                stream=row[3],
-                priority=row[4],
-                eight_bit=bool(row[5]),
-                smtputf8=bool(row[6]),
-                accepted_at=row[7],
-                expires_at=row[8],
-                blocks=row[9],
-                dotted=bool(row[13]),
-            ),
-            row[10],
-            row[11],
-            row[12],
-        )
-        for row in rows
-    }
-
-
-def _give_contents(connection: sqlite3.Connection, messages: Mapping[int, ClaimedMessage]) -> None:
-    """Read the first blocks of messages: the short ones all in one piece."""
-    lengths, contents = connection.execute(
-        "SELECT json_group_array(json_array(c.message_id, length(c.content))),"
-        # As text they can be joined; what is in them is not looked at.
-        " CAST(group_concat(CAST(c.content AS TEXT), '') AS BLOB)"
-        " FROM json_each(?) j JOIN contents c ON c.message_id = j.value",
-        (_json(message.id for message in messages.values() if message.size <= _SHORT),),
-    ).fetchone()
-    end = 0
-    for message_id, length in orjson.loads(lengths):
-        start, end = end, end + length
-        messages[message_id].content = contents[start:end]
-    for message in messages.values():
-        if message.size > _SHORT:
-            row = connection.execute("SELECT content FROM contents WHERE message_id = ?", (message.id,)).fetchone()
-            message.content = row[0]
-
-
 def _give_recipients(messages: Mapping[int, ClaimedMessage], rows: Iterable[_Row]) -> None:
     for row in rows:
         messages[row[1]].recipients.append(
             ClaimedRecipient(
-                id=row[0], queue_id=row[2], rcpt_to=row[3], due_at=row[4], attempts=row[5], warned=bool(row[6])
+                id=row[0],
+                queue_id=row[2],
+                rcpt_to=row[3],
+                due_at=row[4],
+                attempts=row[5],
+                warned=bool(row[6]),
+                dsn=row[7],
             )
         )
 
 
 def _mark(connection: sqlite3.Connection, token: int, ids: Iterable[int]) -> None:
     connection.execute(
-        "UPDATE recipients SET state = 1, owner = ? WHERE id IN (SELECT value FROM json_each(?))", (token, _json(ids))
+        "UPDATE recipients SET state = 1, owner = ? WHERE id IN (SELECT value FROM json_each(?))", (token, as_json(ids))
     )
 
 
 def _next_due(connection: sqlite3.Connection, queue_ids: Iterable[int]) -> dict[int, float | None]:
     return dict(
-        _rows(
+        read(
             connection,
-            f"SELECT json_group_array(json_array(q.value, {_exactly('q.due_at')})) FROM (SELECT j.value,"  # noqa: S608
+            f"SELECT json_group_array(json_array(q.value, {exactly('q.due_at')})) FROM (SELECT j.value,"  # noqa: S608
             " (SELECT min(due_at) FROM recipients WHERE queue_id = j.value AND state = 0) AS due_at"
             " FROM json_each(?) j) q",
-            _json(queue_ids),
+            as_json(queue_ids),
         )
     )
 
@@ -204,7 +165,7 @@ def claim_selected(
     return _claim_rows(
         connection,
         token,
-        _rows(
+        read(
             connection,
             f"SELECT {_RECIPIENT} FROM (SELECT r.* FROM recipients r"  # noqa: S608
             f" WHERE r.state IN (0, 2) AND {where} LIMIT ?) r",
@@ -226,31 +187,37 @@ def claim_aged(
     return _claim_rows(
         connection,
         token,
-        _rows(
+        read(
             connection,
             f"SELECT {_RECIPIENT} FROM (SELECT r.* FROM messages m JOIN recipients r"  # noqa: S608
             " ON r.id >= m.first_recipient AND r.id < m.first_recipient + m.recipients"
             " WHERE m.id < ? AND m.ended_at IS NULL AND r.state = 0 AND (r.attempts > 0 OR m.id < ?)"
+            # Its age counts from the instant that it was to wait for.
+            " AND coalesce(iif(json_valid(m.options), m.options ->> 'send_at', 0), 0) < iif(r.attempts > 0, ?, ?)"
             " AND r.queue_id NOT IN (SELECT value FROM json_each(?)) LIMIT ?) r",
             id_at(tried_before),
             id_at(untried_before),
-            _json(held),
+            tried_before,
+            untried_before,
+            as_json(held),
             limit,
         ),
     )
 
 
 def _claim_rows(connection: sqlite3.Connection, token: int, rows: list[_Row]) -> list[ClaimedMessage]:
-    messages = {message_id: found[0] for message_id, found in _messages(connection, (row[1] for row in rows)).items()}
+    """Claim for an operator, or to let it expire: damaged or not."""
+    found = stored.find(connection, (row[1] for row in rows))
+    messages = {message_id: one.message for message_id, one in found.items()}
     _give_recipients(messages, rows)
-    _give_contents(connection, messages)
+    stored.give_contents(connection, messages)
     _mark(connection, token, (row[0] for row in rows))
     return [*messages.values()]
 
 
 def settle(connection: sqlite3.Connection, token: int, settlements: Sequence[Settlement], now: float) -> None:
     """Write outcomes in one statement; a claim that is not this owner's any more fails the whole."""
-    rows = _json(
+    rows = as_json(
         (s.recipient_id, s.state, s.due_at, s.attempts, s.warned, orjson.Fragment(s.record)) for s in settlements
     )
     changed = connection.execute(
@@ -271,7 +238,7 @@ def settle(connection: sqlite3.Connection, token: int, settlements: Sequence[Set
 
 
 def _end_messages(connection: sqlite3.Connection, ended: dict[int, int], now: float) -> None:
-    rows = _json(ended.items())
+    rows = as_json(ended.items())
     connection.execute(
         "UPDATE messages SET remaining = remaining - (e.value ->> 1),"
         " ended_at = CASE WHEN remaining = (e.value ->> 1) THEN ? END"
@@ -285,7 +252,7 @@ def _end_messages(connection: sqlite3.Connection, ended: dict[int, int], now: fl
 
 def release(connection: sqlite3.Connection, token: int, ids: Sequence[int], not_before: Mapping[int, float]) -> None:
     """Put claimed recipients back: into their queues, where they were or, who rests, later; or among the suspended."""
-    rows = _json((recipient_id, not_before.get(recipient_id, 0.0)) for recipient_id in ids)
+    rows = as_json((recipient_id, not_before.get(recipient_id, 0.0)) for recipient_id in ids)
     changed = connection.execute(
         "UPDATE recipients SET state = 0, owner = NULL, due_at = max(due_at, r.value ->> 1) FROM json_each(?) r"
         " WHERE recipients.id = r.value ->> 0 AND state = 1 AND owner = ?",

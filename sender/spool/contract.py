@@ -24,6 +24,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from sender.core.errors import SpoolError
+from sender.core.options import NO_OPTIONS, Options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -35,6 +36,14 @@ BLOCK = 256 * 1024  # content is kept in blocks of this many bytes; the first co
 
 class FencedError(SpoolError):
     """Claims were settled that belong to somebody else by now."""
+
+
+class ReceiptError(SpoolError):
+    """What was to be taken under a key was taken before, or something else was. `found` is what stands there."""
+
+    def __init__(self, found: Receipt) -> None:
+        super().__init__("accept", "the key has been used")
+        self.found = found
 
 
 class State(IntEnum):
@@ -87,6 +96,20 @@ class NewMessage:
     expires_at: float | None = None
     listener: str = ""
     dotted: bool = True  # a line of the content may begin with a dot
+    options: Options = NO_OPTIONS
+    dsn: tuple[str, ...] = ()  # NOTIFY and ORCPT, one for each recipient; empty: none has any
+    checksum: int | None = None  # CRC-32 of the whole content
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What a client was told, or is to be told, about what it sent under a key of its own (`Idempotency-Key`)."""
+
+    owner: str
+    key: str
+    digest: bytes  # of what was asked
+    taken: int  # recipients, of all that were asked for
+    answer: bytes = b""  # empty: not all is taken yet
 
 
 @dataclass(slots=True, kw_only=True)
@@ -99,6 +122,7 @@ class ClaimedRecipient:
     due_at: float
     attempts: int
     warned: bool
+    dsn: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -116,8 +140,15 @@ class ClaimedMessage:
     expires_at: float | None
     blocks: int
     dotted: bool = True
+    options: Options = NO_OPTIONS
+    checksum: int | None = None
     content: bytes = b""  # the first block
     recipients: list[ClaimedRecipient] = field(default_factory=list)
+
+    @property
+    def began_at(self) -> float:
+        """The instant from which its age counts: that of its acceptance, or the one that it was to wait for."""
+        return self.options.send_at or self.accepted_at
 
 
 class Settlement(NamedTuple):
@@ -146,10 +177,14 @@ class QueueRow:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a claim gave, and for each queue that was asked when its next recipient is due (None: nothing left)."""
+    """What a claim gave, and for each queue that was asked when its next recipient is due (None: nothing left).
+
+    `damaged` tells of messages that are held from now on, and why.
+    """
 
     messages: list[ClaimedMessage]
     next_due_at: Mapping[int, float | None]
+    damaged: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,8 +204,15 @@ class Spool(Protocol):
     token: int
     on_arrivals: Callable[[list[QueueRow]], None] | None  # called in the event loop after mail was accepted anywhere
 
-    async def accept(self, message: NewMessage) -> None:
-        """Remember a message durably. Raises SpoolError: then it is not there."""
+    async def accept(self, *messages: NewMessage, receipt: Receipt | None = None, taken_before: int = 0) -> None:
+        """Remember messages durably, all in one commit. Raises SpoolError: then none of them is there.
+
+        With a receipt, they are taken only if no other stands under its key, or one of the same digest under which
+        `taken_before` recipients were taken; else ReceiptError.
+        """
+
+    async def receipt(self, owner: str, key: str) -> Receipt | None:
+        """Read what was taken under a key."""
 
     async def put_block(self, message_id: int, number: int, content: bytes) -> None:
         """Keep block `number` (from 1) of a message that will be accepted later."""
@@ -187,6 +229,7 @@ class Spool(Protocol):
         """Claim due recipients of these queues in their order, with others of the same messages for the same site.
 
         `together` bounds those others: what shares a transaction. More of a large message wait for their own turn.
+        A message that is not as it was accepted is suspended instead.
         """
 
     async def claim_selected(self, selection: Selection, *, limit: int) -> list[ClaimedMessage]:
@@ -258,6 +301,9 @@ class Spool(Protocol):
 
     async def purge(self, ended_before: float, limit: int) -> int:
         """Forget messages that ended before an instant: how many."""
+
+    async def forget_receipts(self, before: float) -> None:
+        """Forget what was taken under keys before an instant."""
 
     async def close(self, *, clean: bool) -> None:
         """Finish what was asked, then stop."""

@@ -105,7 +105,23 @@ CREATE TABLE totals (
 
 _DOTTED = "ALTER TABLE messages ADD COLUMN dotted INTEGER NOT NULL DEFAULT 1"  # a line may begin with a dot
 
-MIGRATIONS = (_FIRST, f"{_DOTTED};")
+_ASKED = """
+ALTER TABLE messages ADD COLUMN options TEXT;    -- JSON, where a client asked for more than usual
+ALTER TABLE messages ADD COLUMN checksum INTEGER;  -- CRC-32 of the whole content; NULL: it is not known
+ALTER TABLE recipients ADD COLUMN dsn TEXT NOT NULL DEFAULT '';  -- NOTIFY and ORCPT, as RCPT takes them
+CREATE TABLE receipts (            -- what was taken under a key that a client may repeat
+    owner TEXT NOT NULL,
+    key TEXT NOT NULL,
+    digest BLOB NOT NULL,          -- of what was asked
+    taken INTEGER NOT NULL,        -- recipients
+    answer BLOB NOT NULL,          -- what the client was told, when all was taken
+    at REAL NOT NULL,
+    PRIMARY KEY (owner, key)
+) WITHOUT ROWID;
+CREATE INDEX receipts_at ON receipts (at);
+"""
+
+MIGRATIONS = (_FIRST, f"{_DOTTED};", _ASKED)
 _BUSY_S = 30.0  # how long another process may hold the write lock
 
 

@@ -15,9 +15,11 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import orjson
+
 from sender.core.errors import SpoolError
 from sender.core.identity import MessageIds
-from sender.spool import claims, lanes, reports, schema, suspending
+from sender.spool import claims, lanes, receipts, reports, schema, suspending
 from sender.spool.contract import QueueRow
 from sender.spool.lock import DeliveryLock
 from sender.spool.wake import Waker, wake
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sender.core.selection import Selection
-    from sender.spool.contract import Claim, ClaimedMessage, NewMessage, Settlement, Suspension
+    from sender.spool.contract import Claim, ClaimedMessage, NewMessage, Receipt, Settlement, Suspension
 
 T = TypeVar("T")
 _LOOK_EVERY_S = 1.0  # mail of other processes is noticed at once by the pipe, and at the latest after this
@@ -240,9 +242,20 @@ class SqliteSpool:
 
     # accepting
 
-    async def accept(self, message: NewMessage) -> None:
-        """Remember a message durably."""
-        await self._writer.submit("accept a message", lambda c: self._insert(c, message))
+    async def accept(self, *messages: NewMessage, receipt: Receipt | None = None, taken_before: int = 0) -> None:
+        """Remember messages durably, with a receipt where a client may ask for them again."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            if receipt is not None:
+                receipts.write(connection, receipt, taken_before, reports.wall_clock())
+            for message in messages:
+                self._insert(connection, message)
+
+        await self._writer.submit("accept a message", work)
+
+    async def receipt(self, owner: str, key: str) -> Receipt | None:
+        """Read what was taken under a key."""
+        return await self._read(lambda c: receipts.read(c, owner, key))
 
     async def put_block(self, message_id: int, number: int, content: bytes) -> None:
         """Keep a further block of a message that will be accepted later."""
@@ -253,16 +266,19 @@ class SqliteSpool:
         await self._change("drop content", "DELETE FROM blocks WHERE message_id = ?", [(message_id,)])
 
     def _insert(self, connection: sqlite3.Connection, message: NewMessage) -> None:
+        dsns = message.dsn or ("",) * len(message.rcpt_tos)
         recipients = [
-            (message.id, self._queue_id(connection, domain, message.stream, message.priority), due_at, rcpt_to)
-            for rcpt_to, domain, due_at in zip(message.rcpt_tos, message.domains, message.due_ats, strict=True)
+            (message.id, self._queue_id(connection, domain, message.stream, message.priority), due_at, rcpt_to, dsn)
+            for rcpt_to, domain, due_at, dsn in zip(
+                message.rcpt_tos, message.domains, message.due_ats, dsns, strict=True
+            )
         ]
-        statement = "INSERT INTO recipients (message_id, queue_id, due_at, rcpt_to) VALUES (?, ?, ?, ?)"
+        statement = "INSERT INTO recipients (message_id, queue_id, due_at, rcpt_to, dsn) VALUES (?, ?, ?, ?, ?)"
         first = connection.execute(statement, recipients[0]).lastrowid
         if len(recipients) > 1:
             connection.executemany(statement, recipients[1:])
         connection.execute(
-            "INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?)",
+            "INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?, ?)",
             (
                 message.id,
                 message.mail_from,
@@ -279,6 +295,8 @@ class SqliteSpool:
                 len(recipients),
                 len(recipients),
                 message.dotted,
+                orjson.dumps(options).decode() if (options := message.options.stated()) else None,
+                message.checksum,
             ),
         )
         connection.execute("INSERT INTO contents VALUES (?, ?)", (message.id, message.content))
@@ -428,6 +446,10 @@ class SqliteSpool:
     async def purge(self, ended_before: float, limit: int) -> int:
         """Forget messages that ended before an instant."""
         return await self._writer.submit("purge", lambda c: claims.purge(c, ended_before, limit))
+
+    async def forget_receipts(self, before: float) -> None:
+        """Forget what was taken under keys before an instant."""
+        await self._writer.submit("forget receipts", lambda c: receipts.forget(c, before))
 
 
 async def open_spool(

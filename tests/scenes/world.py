@@ -131,7 +131,7 @@ class World:
     def _defaults(self) -> Tables:
         return {
             "hostname": "sender.test",
-            "spool": {"url": "sqlite:spool.db"},
+            "spool": {"url": "sqlite:spool.db", "min_free": "1MiB"},
             "smtp": {"listen": [f"127.0.0.1:{self.smtp_port}"]},
             "http": {"listen": f"127.0.0.1:{self.http_port}"},
             "dns": {

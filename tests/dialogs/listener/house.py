@@ -10,7 +10,7 @@ from sender.clock import Clock
 from sender.core.identity import id_number
 from sender.intake.acceptance import Acceptance
 from sender.intake.listener import Listener
-from sender.intake.users import Users, hash_password
+from sender.intake.users import Users, UserTable, hash_password
 from sender.observe.events import Events
 from sender.observe.metrics import Metrics
 from sender.settings import Settings, from_tables
@@ -19,7 +19,7 @@ from sender.spool.sqlite import Role, SqliteSpool, open_spool
 from tests.dialogs.client import CERTIFICATE
 
 NAME, PASSWORD = "ann", "sesame"
-_HASHES = {NAME: hash_password(PASSWORD)}
+_HASH = hash_password(PASSWORD)
 
 
 @dataclass
@@ -71,8 +71,19 @@ class House:
         return await self.spool.message_report(id_number(reply.rpartition(" ")[2])) is not None
 
 
-async def open_house(directory: Path, *, users: bool = False, tls: bool = False, **smtp: Any) -> House:  # noqa: ANN401 - any key
-    """Make a listener on a free port of loopback; `smtp` has keys of `[smtp]` as they stand in a file."""
+async def open_house(
+    directory: Path,
+    *,
+    users: bool = False,
+    senders: tuple[str, ...] = (),
+    rate: float | None = None,
+    tls: bool = False,
+    **smtp: Any,  # noqa: ANN401 - any key
+) -> House:
+    """Make a listener on a free port of loopback; `smtp` has keys of `[smtp]` as they stand in a file.
+
+    `senders` and `rate`, recipients per second, are those of the user that there is.
+    """
     table = {"listen": ["127.0.0.1:0"]} | smtp
     if tls:
         table |= {"tls_cert": str(CERTIFICATE), "tls_key": str(CERTIFICATE)}
@@ -80,6 +91,7 @@ async def open_house(directory: Path, *, users: bool = False, tls: bool = False,
     clock = Clock()
     spool = await open_spool(settings.spool_path, Role.DELIVERY, now=clock.wall(), commit_interval_s=0.0)
     acceptance = Acceptance(settings, spool, clock, Metrics(), Events(None))
-    listener = Listener(acceptance, Users(_HASHES) if users else None)
+    known = Users({NAME: UserTable(password=_HASH, senders=senders, rate=rate)}) if users else None
+    listener = Listener(acceptance, settings.smtp, users=known)
     await listener.start()
     return House(settings, spool, acceptance, listener)

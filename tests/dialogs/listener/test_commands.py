@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import smtplib
 from email.message import EmailMessage
 
@@ -67,12 +68,18 @@ async def test_ehlo_offers_what_there_is(house: House) -> None:
     async with Client(house.port) as client:
         assert await client.reply() == "220 mail.sender.test ESMTP"
         (answer,) = await client.say("EHLO client.test")
+    (until,) = re.findall(r"2592000 (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)", answer)
     assert answer.split("\n") == [
         "250-mail.sender.test",
         "250-SIZE 26214400",
         "250-8BITMIME",
         "250-SMTPUTF8",
         "250-PIPELINING",
+        "250-CHUNKING",
+        "250-DSN",
+        "250-DELIVERBY",
+        f"250-FUTURERELEASE 2592000 {until}",
+        "250-LIMITS RCPTMAX=1000",
         "250 ENHANCEDSTATUSCODES",
     ]
 
@@ -114,10 +121,28 @@ async def test_a13_i3_an_address_that_is_none_is_refused(house: House, address: 
         ("MAIL FROM:<me@a.test> SIZE=100", "250 2.1.0 "),
         ("MAIL FROM:<me@a.test> size=100 body=8bitmime smtputf8", "250 2.1.0 "),
         ("MAIL FROM:<me@a.test> AUTH=<>", "250 2.1.0 "),
-        ("MAIL FROM:<me@a.test> SIZE=x", "555 5.5.4 "),
-        ("MAIL FROM:<me@a.test> SIZE=-1", "555 5.5.4 "),
-        ("MAIL FROM:<me@a.test> BODY=BINARYMIME", "555 5.5.4 "),
-        ("MAIL FROM:<me@a.test> RET=FULL", "555 5.5.4 "),
+        ("MAIL FROM:<me@a.test> SIZE=x", "501 5.5.4 "),
+        ("MAIL FROM:<me@a.test> SIZE=-1", "501 5.5.4 "),
+        ("MAIL FROM:<me@a.test> SIZE=1 SIZE=1", "501 5.5.4 "),
+        ("MAIL FROM:<me@a.test> BODY=BINARYMIME", "501 5.5.4 "),
+        ("MAIL FROM:<me@a.test> RET=FULL ENVID=a+2Bb", "250 2.1.0 "),
+        ("MAIL FROM:<me@a.test> RET=HEADERS", "501 5.5.4 "),
+        ("MAIL FROM:<me@a.test> ENVID=a+2b", "501 5.5.4 "),
+        ("MAIL FROM:<me@a.test> ENVID=", "501 5.5.4 "),
+        (f"MAIL FROM:<me@a.test> ENVID={'x' * 101}", "501 5.5.4 "),
+        ("MAIL FROM:<me@a.test> BY=3600;R", "250 2.1.0 "),
+        ("MAIL FROM:<me@a.test> by=-1;nt", "250 2.1.0 "),
+        ("MAIL FROM:<me@a.test> BY=0;R", "501 5.5.4 "),
+        ("MAIL FROM:<me@a.test> BY=soon", "501 5.5.4 "),
+        ("MAIL FROM:<me@a.test> HOLDFOR=3600", "250 2.1.0 "),
+        ("MAIL FROM:<me@a.test> HOLDFOR=2592001", "501 5.5.4 "),
+        ("MAIL FROM:<me@a.test> HOLDFOR=1h", "501 5.5.4 "),
+        ("MAIL FROM:<me@a.test> HOLDUNTIL=2020-01-01T00:00:00Z", "250 2.1.0 "),
+        ("MAIL FROM:<me@a.test> HOLDUNTIL=2999-01-01T00:00:00Z", "501 5.5.4 "),
+        ("MAIL FROM:<me@a.test> HOLDUNTIL=2020-01-01T00:00:00", "501 5.5.4 "),
+        ("MAIL FROM:<me@a.test> HOLDFOR=3600 BY=60;R", "501 5.5.4 "),
+        ("MAIL FROM:<me@a.test> REQUIRETLS", "530 5.7.0 "),
+        ("MAIL FROM:<me@a.test> MT-PRIORITY=3", "555 5.5.4 "),
         ("MAIL FROM:<me@a.test>SIZE=100", "501 5.1.7 "),
         (b"MAIL FROM:<me@a.test> X\xff\x1b=1", "555 5.5.4 "),
         (b"MAIL FROM:<m\xff@a.test>", "553 5.1.7 "),
@@ -142,7 +167,14 @@ async def test_the_syntax_of_commands(house: House, command: str | bytes, answer
     ("command", "answer"),
     [
         ("RCPT TO:<>", "501 5.1.3 "),
-        ("RCPT TO:<you@b.test> NOTIFY=NEVER", "555 5.5.4 "),
+        ("RCPT TO:<you@b.test> NOTIFY=NEVER", "250 2.1.5 "),
+        ("RCPT TO:<you@b.test> notify=success,delay ORCPT=rfc822;You+2Bx@B.test", "250 2.1.5 "),
+        ("RCPT TO:<you@b.test> NOTIFY=NEVER,SUCCESS", "501 5.5.4 "),
+        ("RCPT TO:<you@b.test> NOTIFY=", "501 5.5.4 "),
+        ("RCPT TO:<you@b.test> ORCPT=you@b.test", "501 5.5.4 "),
+        ("RCPT TO:<you@b.test> ORCPT=rfc822;a=b@b.test", "501 5.5.4 "),
+        (f"RCPT TO:<you@b.test> ORCPT=rfc822;{'x' * 500}", "501 5.5.4 "),
+        ("RCPT TO:<you@b.test> HOLDFOR=1", "555 5.5.4 "),
         ("MAIL FROM:<again@a.test>", "503 5.5.1 "),
         ("DATA", "554 5.5.1 "),
         ("RSET", "250 "),
@@ -209,7 +241,7 @@ async def test_one_message_does_not_know_the_one_before(house: House) -> None:
     ]
 
 
-@pytest.mark.parametrize("line", [b"GET / HTTP/1.1", b"\xff\xfe\xfd", b"", b"BDAT 5 LAST", b"x" * 3000, b"x" * 300_000])
+@pytest.mark.parametrize("line", [b"GET / HTTP/1.1", b"\xff\xfe\xfd", b"", b"x" * 3000, b"x" * 300_000])
 async def test_i11_what_is_no_command_is_refused(house: House, line: bytes) -> None:
     """Unknown and endless lines are answered 5yz, and the session goes on."""
     async with Client(house.port) as client:

@@ -98,7 +98,7 @@ async def test_i4_the_cuts_of_the_stream_change_nothing(house: House, end: bytes
         (b"a\nb\rc\r\nd\r\r\ne\n\nf\r\n", b"a\r\nb c\r\nd\r\ne\r\n\r\nf\r\n"),
         ("Grüße\r\n".encode(), "Grüße\r\n".encode()),
         (b"\xff\xfe\r\n", b"\xff\xfe\r\n"),
-        (b"x" * 200_000 + b"\r\n", b"x" * 200_000 + b"\r\n"),
+        (b"x" * 998 + b"\r\n", b"x" * 998 + b"\r\n"),
     ],
 )
 async def test_x2_x3_content_is_kept_but_for_stuffing_and_line_ends(house: House, sent: bytes, kept: bytes) -> None:
@@ -170,9 +170,9 @@ async def test_x7_size_is_limited_before_and_during_the_content(make_house: Make
     async with Client(house.port) as client:
         assert "SIZE 100000" in (await client.greet()).replace("-", " ").splitlines()[1]
         assert (await client.say("MAIL FROM:<me@a.test> SIZE=100001"))[0].startswith("552 5.3.4 ")
-        assert (await client.deliver(b"x" * 99_999 + b"\r\n")).startswith("552 5.3.4 ")
+        assert (await client.deliver(b"xx\r\n" * 24_999 + b"xxx\r\n")).startswith("552 5.3.4 ")
         assert (await client.deliver(b"x\r\n" * 200_000)).startswith("552 5.3.4 ")
-        assert (await client.deliver(b"x" * 99_998 + b"\r\n")).startswith("250 ")
+        assert (await client.deliver(b"xx\r\n" * 25_000)).startswith("250 ")
     assert [len(content) for content in await house.contents()] == [100_000]
 
 

@@ -48,7 +48,7 @@ def test_content_ends_with_its_first_dot_alone_wherever_it_is_cut(wire: bytes, c
 def test_what_is_said_to_have_no_dots_has_none(wire: bytes, cuts: list[int]) -> None:
     """A line that begins with a dot and is not known to would end the content where it is delivered."""
     unstuffer = Unstuffer()
-    reader = Reader(trace=b"Received: x\r\n", max_size=10**6, max_hops=100)
+    reader = Reader(trace=b"Received: x\r\n", max_size=10**6, on_headers=bytes)
     for piece in _pieces(wire + b"\r\n.\r\n", cuts):
         if not unstuffer.ended:
             reader.feed(unstuffer.feed(piece), dotted=unstuffer.dotted)
