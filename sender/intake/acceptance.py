@@ -256,6 +256,8 @@ class Draft:
     def _message(self) -> NewMessage:
         envelope, reader = self._envelope, self._reader
         size, rcpt_tos, options = reader.stored, tuple(envelope.rcpt_tos), envelope.options
+        if options.send_at is not None and options.send_at <= self.accepted_at:
+            options = replace(options, send_at=None)  # its age counts from now, as that of other mail
         priority = envelope.priority or self._acceptance.settings.stream(envelope.stream).priority
         return NewMessage(
             id=self.id,
@@ -287,7 +289,6 @@ class Draft:
 
 
 def _due_ats(accepted_at: float, send_at: float | None, size: int, recipients: int) -> tuple[float, ...]:
-    begins_at = max(accepted_at, send_at or 0.0)
-    if begins_at > accepted_at:
-        return (begins_at,) * recipients
+    if send_at is not None:
+        return (send_at,) * recipients
     return tuple(first_turn_at(accepted_at=accepted_at, position=position, size=size) for position in range(recipients))

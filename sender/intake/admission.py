@@ -8,7 +8,7 @@ import ssl
 from collections import Counter
 from typing import TYPE_CHECKING, Protocol
 
-from sender.intake.authentication import Failures
+from sender.intake.failures import Failures
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine

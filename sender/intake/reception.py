@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from sender.intake.acceptance import Acceptance, Envelope, Origin
+    from sender.intake.patience import Upload
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,8 @@ def fault(error: Exception) -> str:
 class Reception:
     """Ended by `end` or `drop`."""
 
-    def __init__(self, acceptance: Acceptance, envelope: Envelope, origin: Origin) -> None:
+    def __init__(self, acceptance: Acceptance, envelope: Envelope, origin: Origin, upload: Upload) -> None:
+        self.upload = upload
         self.refusal = ""  # the reply; empty: nothing is wrong so far
         self.accepted = False
         self._acceptance = acceptance

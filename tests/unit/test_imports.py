@@ -42,7 +42,7 @@ _NOT_IN_CORE = {
     "secrets",
 }
 _PLACES = {
-    "aiosmtpd": {"sender/intake/smtp.py"},
+    "aiosmtpd": {"sender/intake/authentication.py", "sender/intake/connection.py", "sender/intake/smtp.py"},
     "aiosmtplib": {"sender/smtp", "sender/cli/demo.py"},
     "idna": {"sender/core/address.py"},
     "dns": {"sender/route/resolver.py", "sender/sandbox"},

@@ -17,6 +17,7 @@ from sender.settings import Settings, from_tables
 from sender.spool.contract import ClaimedMessage
 from sender.spool.sqlite import Role, SqliteSpool, open_spool
 from tests.dialogs.client import CERTIFICATE
+from tests.dialogs.peer import until
 
 NAME, PASSWORD = "ann", "sesame"
 _HASH = hash_password(PASSWORD)
@@ -66,6 +67,11 @@ class House:
         end = whole.index(b"\r\n", whole.index(b";"))  # the date is the last of our line, folded
         return whole[whole.index(b"\r\n", end + 2) + 2 :]
 
+    async def until_left(self) -> None:
+        """Wait until no connection is left, and what they left behind is cleared away."""
+        admission = self.listener._admission
+        await until(lambda: not (admission._connections or admission._tasks))
+
     async def has(self, reply: str) -> bool:
         """Tell whether the message that a 250 names is in the spool."""
         return await self.spool.message_report(id_number(reply.rpartition(" ")[2])) is not None
@@ -76,13 +82,13 @@ async def open_house(
     *,
     users: bool = False,
     senders: tuple[str, ...] = (),
-    rate: float | None = None,
+    rate: str | None = None,
     tls: bool = False,
     **smtp: Any,  # noqa: ANN401 - any key
 ) -> House:
     """Make a listener on a free port of loopback; `smtp` has keys of `[smtp]` as they stand in a file.
 
-    `senders` and `rate`, recipients per second, are those of the user that there is.
+    `senders` and `rate` are those of the user that there is.
     """
     table = {"listen": ["127.0.0.1:0"]} | smtp
     if tls:
@@ -91,7 +97,8 @@ async def open_house(
     clock = Clock()
     spool = await open_spool(settings.spool_path, Role.DELIVERY, now=clock.wall(), commit_interval_s=0.0)
     acceptance = Acceptance(settings, spool, clock, Metrics(), Events(None))
-    known = Users({NAME: UserTable(password=_HASH, senders=senders, rate=rate)}) if users else None
+    user = UserTable.model_validate({"password": _HASH, "senders": senders, "rate": rate})
+    known = Users({NAME: user}) if users else None
     listener = Listener(acceptance, settings.smtp, users=known)
     await listener.start()
     return House(settings, spool, acceptance, listener)

@@ -1,0 +1,107 @@
+"""NOTIFY, ORCPT and ENVID of RFC 3461."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sender.core.notify import (
+    DsnError,
+    Occasion,
+    checked_envelope_id,
+    checked_notify,
+    checked_original,
+    decoded,
+    occasions,
+    original_recipient,
+    parameters,
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        ("NEVER", "NEVER"),
+        ("never", "NEVER"),
+        ("success", "SUCCESS"),
+        ("FAILURE,delay", "FAILURE,DELAY"),
+        ("DELAY,DELAY", "DELAY"),
+    ],
+)
+def test_notify_is_taken_in_any_case(value: str, kept: str) -> None:
+    """What may be notified of is written in upper case from then on."""
+    assert checked_notify(value) == kept
+
+
+@pytest.mark.parametrize("value", ["", "NEVER,SUCCESS", "SOMETIMES", "SUCCESS,", "SUCCESS FAILURE"])
+def test_notify_that_says_nothing_sensible_is_refused(value: str) -> None:
+    """NEVER stands alone, and other words are not known."""
+    with pytest.raises(DsnError, match="must be NEVER, or some of"):
+        checked_notify(value)
+
+
+@pytest.mark.parametrize("value", ["rfc822;Bob@Example.ORG", "x-local;a+2Bb", "utf-8;grün@b.test", "UTF-8;a\\x{FC}b"])
+def test_an_original_recipient_is_kept_as_it_was_written(value: str) -> None:
+    """Case and encoding are the client's."""
+    assert checked_original(value) == value
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", ";", "rfc822;", "rfc822", ";a@b", "rfc822;a b", "rfc822;a=b", "rfc822;a+2bb", "rfc822;ü@b", "rfc822;a\x7f",
+     "rf c;a", f"rfc822;{'x' * 500}"],
+)  # fmt: skip
+def test_an_original_recipient_that_is_no_xtext_is_refused(value: str) -> None:
+    """What could end the command or the line, or is too long, is refused."""
+    with pytest.raises(DsnError):
+        checked_original(value)
+
+
+@pytest.mark.parametrize("value", ["QQ314159", "a+2Bb", "x" * 100])
+def test_an_envelope_id_is_kept(value: str) -> None:
+    """An id of up to 100 characters of xtext is kept."""
+    assert checked_envelope_id(value) == value
+
+
+@pytest.mark.parametrize("value", ["", "a b", "a=b", "a+b", "ü", "x" * 101, "a\r\nb"])
+def test_an_envelope_id_that_is_no_xtext_is_refused(value: str) -> None:
+    """What could end the command is refused."""
+    with pytest.raises(DsnError):
+        checked_envelope_id(value)
+
+
+@pytest.mark.parametrize(
+    ("dsn", "wanted"),
+    [
+        ("", None),
+        ("ORCPT=rfc822;a@b", None),
+        ("NOTIFY=NEVER", set()),
+        ("NOTIFY=SUCCESS,DELAY ORCPT=rfc822;a@b", {Occasion.SUCCESS, Occasion.DELAY}),
+    ],
+)
+def test_the_occasions_are_those_that_notify_names(dsn: str, wanted: set[Occasion] | None) -> None:
+    """Who did not say is told apart from who never wants to hear."""
+    assert occasions(dsn) == wanted
+
+
+def test_parameters_are_written_as_rcpt_takes_them() -> None:
+    """Only what was said is written."""
+    assert parameters() == ""
+    assert parameters(notify="NEVER") == "NOTIFY=NEVER"
+    assert parameters(notify="DELAY", original="rfc822;a@b") == "NOTIFY=DELAY ORCPT=rfc822;a@b"
+
+
+def test_the_original_recipient_is_decoded_for_people() -> None:
+    """A notice shows the address and not its encoding."""
+    assert original_recipient("NOTIFY=DELAY ORCPT=rfc822;a+2Bb@c") == "rfc822; a+b@c"
+    assert original_recipient("NOTIFY=DELAY") == ""
+
+
+@given(st.text(st.characters(codec="ascii"), max_size=30))
+def test_decoding_gives_back_what_was_encoded_and_no_line_end(text: str) -> None:
+    """Printable characters round-trip; a control character stays encoded, so that none gets into a notice."""
+    xtext = "".join(c if c not in "+=" and 33 <= ord(c) < 127 else f"+{ord(c):02X}" for c in text)
+    shown = decoded(xtext)
+    assert shown.isprintable()
+    assert "".join(c if 32 <= ord(c) < 127 else f"+{ord(c):02X}" for c in text) == shown
