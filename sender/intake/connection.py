@@ -99,6 +99,7 @@ class Connection(_Brief, SMTP):
         self._clock = admission.acceptance.clock
         self._patience = Patience(self._limits, self._clock.steady())
         self._leaving = False
+        self._handshaking = False
         super().__init__(
             _HOOKS,
             data_size_limit=self._limits.max_message_size,
@@ -158,7 +159,9 @@ class Connection(_Brief, SMTP):
 
     def cut_off(self) -> None:
         """End the connection at once."""
-        if self.transport is not None:
+        if self._handshaking and self._handler_coroutine is not None:
+            self._handler_coroutine.cancel()  # asyncio would take the end of the transport for that of the handshake
+        elif self.transport is not None:
             self.transport.abort()
 
     def _dismiss(self, reply: str) -> None:
@@ -166,7 +169,7 @@ class Connection(_Brief, SMTP):
         if self._leaving or self.transport is None:
             return
         self._leaving = True
-        if self._implicit_tls and not self._tls_protocol:
+        if self._handshaking:
             self.cut_off()  # it would take a reply in clear text for something else
             return
         self._reader._buffer.clear()  # noqa: SLF001 - what is there would be read before the task notices its end
@@ -204,23 +207,23 @@ class Connection(_Brief, SMTP):
     async def _begin_tls(self) -> bool:
         """Do the handshake; tell whether there is TLS now, or the connection has ended."""
         assert self.tls_context is not None  # noqa: S101 - without it, nobody asks
+        self._handshaking = True
         try:
-            await self._writer.start_tls(self.tls_context, ssl_handshake_timeout=self._timeout_duration)
+            try:
+                await self._writer.start_tls(self.tls_context, ssl_handshake_timeout=self._timeout_duration)
+            finally:
+                self._handshaking = False
         except OSError as error:
             log.info("TLS with %s failed: %s", self._address, error)
             self._lost_in_handshake(error)
+            return False
         except BaseException:
             self._lost_in_handshake(None)
             raise
-        else:
-            transport: Any = self._writer.transport
-            if transport is not None:
-                self.transport = transport
-                self._reader._transport = self.transport  # noqa: SLF001 - asyncio leaves the old one there
-                self._tls_protocol = True
-                return True
-            self._lost_in_handshake(None)
-        return False
+        self.transport = self._writer.transport
+        self._reader._transport = self.transport  # noqa: SLF001 - asyncio leaves the old one there
+        self._tls_protocol = True
+        return True
 
     def _lost_in_handshake(self, error: Exception | None) -> None:
         """End: asyncio does not tell a protocol of a connection that ends within the handshake."""
