@@ -163,3 +163,18 @@ async def test_the_case_and_the_dot_of_a_domain_do_not_matter(world: World) -> N
     await world.send("a@EX.test", "b@ex.TEST", "c@ex.test")
     await world.until_empty()
     assert (receiver.tally.messages, receiver.tally.recipients) == (1, 3)
+
+
+async def test_i9_mail_that_comes_back_to_us_again_and_again_is_returned(world: World) -> None:
+    """A domain whose way leads to ourselves makes a few rounds, and then one notice."""
+    inbox = await world.inbox()
+    world.notices = 1
+    await world.start({"routes": {"loop.test": f"127.0.0.1:{world.smtp_port}"}})
+    await world.send("you@loop.test")
+    await world.until("the notice has come", lambda: inbox.tally.messages == 1)
+    await world.until_empty()
+    (notice,) = inbox.arrivals
+    assert b"5.4.6" in notice.content
+    with world.database() as database:
+        (rounds,) = database.execute("SELECT count(*) FROM recipients WHERE rcpt_to = 'you@loop.test'").fetchone()
+    assert 1 < rounds <= 7

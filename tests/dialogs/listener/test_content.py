@@ -50,7 +50,7 @@ async def test_i4_nothing_but_crlf_dot_crlf_ends_a_message(house: House, end: by
 
 
 @pytest.mark.parametrize("end", WITH_NUL, ids=repr)
-async def test_i4_an_end_with_nul_is_no_end(house: House, end: bytes) -> None:
+async def test_i4_x1_an_end_with_nul_is_no_end(house: House, end: bytes) -> None:
     """Content with NUL is read to its real end and refused, and nothing of it is a command."""
     async with Client(house.port) as client:
         await client.greet()

@@ -9,6 +9,7 @@ import ssl
 
 import pytest
 
+from sender.intake.users import TooManyChecksError, Users
 from tests.dialogs.client import CERTIFICATE, Client, codes, plain
 from tests.dialogs.peer import until
 
@@ -203,3 +204,61 @@ async def test_smtplib_logs_in(guarded: House) -> None:
     assert await asyncio.to_thread(send) == {}
     (content,) = await guarded.contents()
     assert content.endswith(b"\r\nSubject: x\r\n\r\nhello\r\n")
+
+
+async def test_i1_neither_a_proxy_nor_a_header_makes_a_client_trusted(make_house: MakeHouse) -> None:
+    """What a client says of its address is its own word: XCLIENT, PROXY and HELO names open nothing."""
+    house = await make_house(relay_networks=["10.0.0.0/8"])
+    for opening in ("PROXY TCP4 10.0.0.1 10.0.0.2 1 25", "XCLIENT ADDR=10.0.0.1", "XFORWARD ADDR=10.0.0.1"):
+        async with Client(house.port) as client:
+            await client.reply()
+            replies = await client.say(opening, "EHLO [10.0.0.1]", "MAIL FROM:<me@a.test>", "RCPT TO:<you@b.test>")
+            assert replies[0].startswith("500 ")
+            assert replies[2].startswith("554 5.7.1 ")
+            assert codes(replies[3:]) == ["503"]
+    assert await house.taken() == []
+
+
+@pytest.mark.parametrize(
+    ("address", "trusted"),
+    [
+        ("127.0.0.1", True),
+        ("127.8.9.1", True),
+        ("::1", True),
+        ("::ffff:127.0.0.1", True),
+        ("::ffff:10.0.0.1", False),
+        ("10.0.0.1", False),
+        ("fe80::1%lo", False),
+        ("2001:db8::1", False),
+        ("", False),
+        ("localhost", False),
+    ],
+)
+async def test_i1_the_default_trusts_this_machine_only(house: House, address: str, *, trusted: bool) -> None:
+    """Addresses of other machines, however they are written, may not relay."""
+    assert house.listener._admission.trusts(address) is trusted
+
+
+async def test_i7_an_unknown_user_costs_what_a_known_one_does(guarded: House) -> None:
+    """The hash that stands for nobody has the cost of a real one, so that time tells no names."""
+    users = guarded.listener._admission.users
+    assert users is not None
+    assert users._nobody.split("$")[:4] == users._hashes[NAME].split("$")[:4]
+
+
+async def test_i7_a_flood_of_guesses_is_turned_away(guarded: House) -> None:
+    """Only so many passwords wait to be checked; who is too many is told to come later, and nothing is opened."""
+    users = guarded.listener._admission.users
+    assert users is not None
+    async with asyncio.TaskGroup() as group:
+        tries = [group.create_task(_guess(users)) for _ in range(210)]
+    found = [one.result() for one in tries]
+    assert found.count("too many") == 10
+    assert found.count("wrong") == 200
+
+
+async def _guess(users: Users) -> str:
+    try:
+        return "right" if await users.check(NAME, "guess") else "wrong"
+    except TooManyChecksError:
+        return "too many"

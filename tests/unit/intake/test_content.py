@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 from collections.abc import Callable
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sender.intake.content import HEADERS_LIMIT, Canonical, Reader, RefusedContentError
+from sender.intake.dots import Unstuffer
 from sender.spool.contract import BLOCK
 
 _TRACE = b"Received: from a\r\n\tby b; today\r\n"
@@ -115,7 +117,7 @@ def test_content_is_cut_into_blocks(length: int, step: int) -> None:
 
 
 @given(at=st.integers(0, 60), lone=st.booleans())
-def test_nul_is_refused(at: int, *, lone: bool) -> None:
+def test_x1_nul_is_refused(at: int, *, lone: bool) -> None:
     """Content with NUL is refused for good, wherever the NUL stands."""
     content = b"Subject: x\r\n\r\nsome text of a message, and some more of it.\r\n"
     pieces = [content[:at], b"\0", content[at:]] if lone else [content[:at] + b"\0" + content[at:]]
@@ -184,3 +186,35 @@ def test_eight_bit_content_is_noticed(text: str, *, eight_bit: bool) -> None:
     reader = _reader()
     _read(reader, [b"Subject: x\r\n\r\n", text.encode(), b"\r\n"])
     assert reader.eight_bit is eight_bit
+
+
+def test_x6_fifty_megabytes_of_dots_fill_no_memory() -> None:
+    """Blocks are given on while content comes in, however it is made up, and it comes out as it went in."""
+    unstuffer, reader = Unstuffer(), _reader(max_size=2**30)
+    piece = b"..\r\n" * 16_384
+    reader.feed(unstuffer.feed(b"A: b\r\n\r\n"))
+    reader.blocks()
+    tracemalloc.start()
+    blocks = size = 0
+    for _ in range(50 * 2**20 // len(piece)):
+        reader.feed(unstuffer.feed(piece), dotted=unstuffer.dotted)
+        for block in reader.blocks():
+            blocks += 1
+            size += len(block)
+            assert block.count(b".") >= (len(block) - len(_TRACE) - 8) // 3
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert blocks > 100
+    assert size + len(reader.finish()) == 50 * 2**20 // len(piece) * len(piece) * 3 // 4 + len(_TRACE) + 8
+    assert peak < 8 * BLOCK
+
+
+def test_x10_the_largest_headers_are_taken_and_larger_ones_are_not() -> None:
+    """Ten thousand Received fields are a loop; a header section that is too large is refused; bodies are not parsed."""
+    for content, reply in ((b"X: y\r\n" * 50_000, "552 5.3.4"), (b"S: " + _body(8 * 2**20), "552 5.3.4")):
+        with pytest.raises(RefusedContentError, match=rf"^{reply} Headers are larger"):
+            _read(_reader(), [content, b"\r\n\r\n"])
+    nested = b"".join(
+        b"--b%d\r\nContent-Type: multipart/mixed; boundary=b%d\r\n\r\n" % (n, n + 1) for n in range(9_000)
+    )
+    assert _read(_reader(), [b"A: b\r\n\r\n", nested])[-1].endswith(b"\r\n\r\n")

@@ -72,7 +72,7 @@ def test_two_daemons_in_one_process_do_not_share_their_metrics() -> None:
     assert Metrics(registry).registry is registry
 
 
-def test_a_hundred_thousand_sites_have_a_bounded_number_of_series() -> None:
+def test_i14_a_hundred_thousand_sites_have_a_bounded_number_of_series() -> None:
     """The first sites keep their names, all others are `other`."""
     metrics = Metrics()
     labels = [metrics.provider(f"mx{number}.example") for number in range(100_000)]
