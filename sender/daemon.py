@@ -353,7 +353,12 @@ class Daemon:
             self.dispatcher.abort()
 
     def reload(self, settings: Settings) -> None:
-        """Take a new configuration; what a running process cannot change is named in the log."""
+        """Take a new configuration, users and certificates; what a running process cannot change is named in the log.
+
+        Raises ConfigError, OSError.
+        """
+        for listener in self.listeners:
+            listener.reload()
         fixed = [key for key in _FIXED if getattr(settings, key) != getattr(self.settings, key)]
         if fixed:
             log.warning("changed, but only a restart makes it so: %s", ", ".join(fixed))

@@ -91,5 +91,5 @@ def _reload(daemon: Daemon, arguments: argparse.Namespace) -> None:
         daemon.reopen_events()
     try:
         daemon.reload(settings_of(arguments))
-    except ConfigError as error:
+    except (ConfigError, OSError) as error:
         log.error("the configuration is not reloaded:\n%s", error)  # noqa: TRY400

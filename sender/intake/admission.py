@@ -54,6 +54,11 @@ class Admission:
         context.load_cert_chain(path(self.limits.tls_cert), path(self.limits.tls_key))
         return context
 
+    def reload(self, users: Users | None) -> None:
+        """Take other users, and read the certificate anew, for the connections that come. Raises OSError."""
+        self.tls = self._context()
+        self.users = users
+
     def enter(self, connection: Connection, address: str) -> bool:
         """Let a connection in, unless that is one too many, or the end is near."""
         limits = self.limits

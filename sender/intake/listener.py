@@ -25,7 +25,7 @@ class Listener:
     def __init__(
         self, acceptance: Acceptance, limits: SmtpSettings, *, name: str = "smtp", users: Users | None = None
     ) -> None:
-        self.acceptance = acceptance
+        self._acceptance = acceptance
         self._limits = limits
         self._admission = Admission(acceptance, users, name=name, limits=limits)
         self._servers: list[asyncio.Server] = []
@@ -42,6 +42,10 @@ class Listener:
         connection = partial(Submission, self._admission, implicit_tls=implicit_tls)
         server = await asyncio.get_running_loop().create_server(connection, host, port, backlog=_BACKLOG)
         self._servers.append(server)
+
+    def reload(self) -> None:
+        """Read users and certificate anew. Raises ConfigError, OSError: then the old ones hold."""
+        self._admission.reload(_users(self._acceptance, self._limits))
 
     @property
     def ports(self) -> list[int]:
@@ -64,13 +68,11 @@ class Listener:
 
 def listeners(acceptance: Acceptance) -> list[Listener]:
     """Make every listener that is configured. Raises ConfigError for files that cannot be used."""
-    settings = acceptance.settings
     return [
-        Listener(
-            acceptance,
-            limits,
-            name=name,
-            users=Users.load(settings.path(limits.users_file)) if limits.users_file else None,
-        )
-        for name, limits in settings.all_listeners.items()
+        Listener(acceptance, limits, name=name, users=_users(acceptance, limits))
+        for name, limits in acceptance.settings.all_listeners.items()
     ]
+
+
+def _users(acceptance: Acceptance, limits: SmtpSettings) -> Users | None:
+    return Users.load(acceptance.settings.path(limits.users_file)) if limits.users_file else None

@@ -6,10 +6,12 @@ import asyncio
 import base64
 import smtplib
 import ssl
+from pathlib import Path
 
 import pytest
 
-from sender.intake.users import TooManyChecksError, Users
+from sender.core.errors import ConfigError
+from sender.intake.users import TooManyChecksError, Users, hash_password
 from tests.dialogs.client import CERTIFICATE, Client, codes, plain
 from tests.dialogs.peer import until
 
@@ -262,3 +264,20 @@ async def _guess(users: Users) -> str:
         return "right" if await users.check(NAME, "guess") else "wrong"
     except TooManyChecksError:
         return "too many"
+
+
+async def test_users_and_certificate_are_read_anew(tmp_path: Path, make_house: MakeHouse) -> None:
+    """A new user may log in without a restart; a file that cannot be used changes nothing."""
+    users_file = tmp_path / "users.toml"
+    users_file.write_text(f'bert = "{hash_password("old")}"\n')
+    house = await make_house(tls=True, users_file=str(users_file))
+    for text, right in ((f'ann = "{hash_password("new")}"\n', "new"), ("no toml", "new")):
+        users_file.write_text(text)
+        try:
+            house.listener.reload()
+        except ConfigError:
+            assert text == "no toml"
+        async with Client(house.port) as client:
+            await client.greet()
+            await client.secure()
+            assert codes(await client.say(f"AUTH PLAIN {plain(NAME, right)}")) == ["235"]
