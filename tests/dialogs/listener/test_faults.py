@@ -172,7 +172,7 @@ async def test_i8_a_client_that_reads_no_reply_is_cut_off(make_house: MakeHouse)
         client.writer.transport.pause_reading()  # type: ignore[attr-defined]
         link: socket.socket = client.writer.get_extra_info("socket")
         link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        client.send(b"EHLO client.test\r\n" * 15_000)
+        client.send(b"EHLO client.test\r\n" * 150_000)
         await until(lambda: not house.listener._admission._connections)
 
 
