@@ -153,7 +153,7 @@ async def test_p13_a_size_that_is_no_limit_limits_nothing(size: str) -> None:
     assert peer.visit.commands[1] == b"MAIL FROM:<me@a.test> SIZE=21"
 
 
-async def test_x5_l20_8_bit_content_is_not_sent_to_who_cannot_take_it() -> None:
+async def test_l20_x5_8_bit_content_is_not_sent_to_who_cannot_take_it() -> None:
     """Without 8BITMIME 8-bit content is refused with 5.6.3 and nothing is sent; with it BODY says so."""
     async with Receiver(Behaviour(eightbitmime=False)) as receiver:
         session = await connect(receiver.port)
@@ -168,7 +168,7 @@ async def test_x5_l20_8_bit_content_is_not_sent_to_who_cannot_take_it() -> None:
     assert receiver.arrivals[0].parameters == {"SIZE": "3", "BODY": "8BITMIME"}
 
 
-async def test_l20_addresses_in_utf8_are_not_sent_to_who_cannot_take_them() -> None:
+async def test_x8_l20_addresses_in_utf8_are_not_sent_to_who_cannot_take_them() -> None:
     """Without SMTPUTF8 a recipient in UTF-8 is refused with 5.6.7, and the others of the message are not."""
     async with Receiver(Behaviour(smtputf8=False), keep_arrivals=True) as receiver:
         session = await connect(receiver.port)
