@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import uvloop
 
 from .house import House, open_house
 
+if TYPE_CHECKING:
+    import asyncio
+
 MakeHouse = Callable[..., Awaitable[House]]
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Run these tests on the event loop that the daemon has."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture
