@@ -15,7 +15,7 @@ from sender.core.outcome import Reason
 from sender.core.rate import PerMinute
 from sender.core.window import Obstacle
 from sender.engine.crew import Crew
-from sender.engine.delivery import Delivery, Judgement, again, judge
+from sender.engine.delivery import Delivery, Judgement, again, judge, way_of
 from sender.engine.dialing import Dialing
 from sender.engine.limits import configured
 from sender.engine.restraint import Restraint
@@ -352,10 +352,18 @@ class Lane:
             self.deferrals.add(self.around.clock.steady(), len(results))
             self.around.settler.settle(delivery.message, results, way, self.metrics)
 
-    def not_tried(self, delivery: Delivery, error: Exception) -> None:
-        """Let a message wait that failed for a fault of ours: the receiver has nothing to do with it."""
+    def not_tried(self, delivery: Delivery, error: Exception, *, answered: bool = False) -> None:
+        """Let a message wait that failed for a fault of ours, or hold it: the receiver has nothing to do with it."""
+        self.failed(error)
+        self.crew.spawn(self._set_aside(delivery, error, answered=answered))
+
+    async def _set_aside(self, delivery: Delivery, error: Exception, *, answered: bool) -> None:
+        not_before = await self.around.holding.failed(delivery.message, error, answered=answered)
+        await self.stock.put_off([(recipient, not_before) for recipient in delivery.recipients])
+
+    def failed(self, error: Exception) -> None:
+        """Wait a moment for a fault of ours: what has caused it would cause it again at once."""
         log.error("%s: %r", self.name, error, exc_info=None if isinstance(error, SpoolError) else error)
-        self.crew.spawn(self.stock.give_back([delivery]))
         self.dialing.pause()
 
     def put_back(self, delivery: Delivery) -> None:
@@ -381,14 +389,7 @@ class Lane:
             self.enveloped(ticket)
         refused = self._learn(judgement, delivery, session, ticket, now)
         if judgement.settled:
-            way = Way(
-                site=self.site,
-                source=self.source,
-                host=session.host,
-                address=session.address,
-                tls=session.tls,
-                session_s=seconds,
-            )
+            way = way_of(session, site=self.site, source=self.source, seconds=seconds)
             self.around.settler.settle(delivery.message, judgement.settled, way, self.metrics)
         if judgement.again:
             self.stock.put_first(again(judgement, delivery))

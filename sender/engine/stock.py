@@ -215,6 +215,8 @@ class Stock:
         for queue in queues:
             if not queue.turning:
                 around.next_due(queue.id, queue.due_at, True)
+        if claim.damaged:
+            await around.holding.found(claim.damaged)
 
     async def give_back(self, deliveries: Sequence[Delivery]) -> None:
         """Put claims back into the spool; their queues become due again when that is recorded."""

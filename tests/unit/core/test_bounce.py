@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sender.core.bounce import HEADERS_LIMIT, Action, Failure, Notice, compose, headers_of, status_for
+from sender.core.bounce import HEADERS_LIMIT, Action, Notice, Recipient, compose, headers_of, status_for
 
 _HEADERS = b"Received: from a by b; today\r\nFrom: <me@example.com>\r\nSubject: hello\r\n"
-_FAILURE = Failure(
+_FAILURE = Recipient(
     rcpt_to="you@example.org",
     status="5.1.1",
     diagnostic="550 5.1.1 no such user",
@@ -23,9 +23,9 @@ _FAILURE = Failure(
 
 
 def _notice(
-    *failures: Failure,
+    *recipients: Recipient,
     action: Action = Action.FAILED,
-    headers: bytes = _HEADERS,
+    returned: bytes = _HEADERS,
     mail_from: str = "me@example.com",
     envelope_id: str = "",
 ) -> Notice:
@@ -37,8 +37,8 @@ def _notice(
         mail_from=mail_from,
         accepted_at=1_800_000_000.0,
         now=1_800_003_600.0,
-        failures=failures or (_FAILURE,),
-        headers=headers,
+        recipients=recipients or (_FAILURE,),
+        returned=returned,
         envelope_id=envelope_id,
         retry_until=1_800_259_200.0,
     )
@@ -84,7 +84,7 @@ def test_a_notice_has_a_text_a_status_and_the_headers_of_the_message() -> None:
 
 def test_the_status_has_the_fields_of_rfc_3464() -> None:
     """The first group is about the message, the following ones about a recipient each."""
-    other = Failure(rcpt_to="them@example.net", status="5.4.7", diagnostic="not delivered in time")
+    other = Recipient(rcpt_to="them@example.net", status="5.4.7", diagnostic="not delivered in time")
     message, first, second = _groups(_notice(_FAILURE, other, envelope_id="QQ314159"))
     assert message == {
         "Reporting-MTA": "dns; mta.example.com",
@@ -109,7 +109,7 @@ def test_the_status_has_the_fields_of_rfc_3464() -> None:
 
 def test_a_delay_says_until_when_it_is_retried() -> None:
     """A notice of a delay has the action `delayed` and the end of the retries, and tells the reader to do nothing."""
-    failure = Failure(rcpt_to="you@example.org", status="4.4.1", diagnostic="450 later", remote_host="mx.example.org")
+    failure = Recipient(rcpt_to="you@example.org", status="4.4.1", diagnostic="450 later", remote_host="mx.example.org")
     notice = _notice(failure, action=Action.DELAYED)
     _, group = _groups(notice)
     assert (group["Action"], group["Will-Retry-Until"]) == ("delayed", "Mon, 18 Jan 2027 08:00:00 GMT")
@@ -132,7 +132,7 @@ def test_the_headers_of_the_message_come_back_unchanged() -> None:
 def test_a_hostile_diagnostic_neither_breaks_lines_nor_adds_fields(diagnostics: list[str], long: str) -> None:
     """Whatever a receiver says, lines have at most 998 octets, no control character, and no field is forged."""
     failures = [
-        Failure(rcpt_to="you@example.org", status="5.0.0", diagnostic=diagnostic + 40 * long, remote_host="mx.test")
+        Recipient(rcpt_to="you@example.org", status="5.0.0", diagnostic=diagnostic + 40 * long, remote_host="mx.test")
         for diagnostic in diagnostics
     ]
     written = compose(_notice(*failures))
@@ -147,7 +147,7 @@ def test_a_hostile_diagnostic_neither_breaks_lines_nor_adds_fields(diagnostics: 
 @pytest.mark.parametrize("character", ["x", "ü", "語", "😀"])
 def test_a_word_of_any_length_is_cut_before_it_makes_a_line_too_long(character: str) -> None:
     """A word of thousands of characters is broken over lines, behind the words before it, and nothing is lost."""
-    failure = Failure(rcpt_to="you@example.org", status="5.0.0", diagnostic=f"first {character * 5000} last")
+    failure = Recipient(rcpt_to="you@example.org", status="5.0.0", diagnostic=f"first {character * 5000} last")
     written = compose(_notice(failure))
     assert max(map(len, written.split(b"\r\n"))) <= 998
     text = "".join(written.decode().split())
@@ -157,9 +157,9 @@ def test_a_word_of_any_length_is_cut_before_it_makes_a_line_too_long(character: 
 @pytest.mark.parametrize(
     "notice",
     [
-        _notice(headers="Subject: grüße\r\n".encode()),
-        _notice(Failure(rcpt_to="jörg@example.org", status="5.6.7", diagnostic="no SMTPUTF8", remote_host="mx.test")),
-        _notice(Failure(rcpt_to="you@example.org", status="5.0.0", diagnostic="550 unbekannt, tschüß")),
+        _notice(returned="Subject: grüße\r\n".encode()),
+        _notice(Recipient(rcpt_to="jörg@example.org", status="5.6.7", diagnostic="no SMTPUTF8", remote_host="mx.test")),
+        _notice(Recipient(rcpt_to="you@example.org", status="5.0.0", diagnostic="550 unbekannt, tschüß")),
     ],
     ids=["headers", "recipient", "diagnostic"],
 )
@@ -174,7 +174,7 @@ def test_what_is_not_ascii_gets_the_types_of_rfc_6533(notice: Notice) -> None:
 
 def test_a_recipient_that_is_not_ascii_has_the_address_type_utf_8() -> None:
     """`Final-Recipient` of an internationalised mailbox is of the type `utf-8` (RFC 6533)."""
-    failure = Failure(rcpt_to="jörg@example.org", status="5.6.7", diagnostic="no SMTPUTF8", remote_host="mx.test")
+    failure = Recipient(rcpt_to="jörg@example.org", status="5.6.7", diagnostic="no SMTPUTF8", remote_host="mx.test")
     assert "\r\nFinal-Recipient: utf-8; jörg@example.org\r\n".encode() in compose(_notice(failure))
 
 

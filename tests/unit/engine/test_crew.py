@@ -103,8 +103,11 @@ class _Lead:
         self._stopped |= name == self.stops_after
         return name == self.ends_after
 
-    def not_tried(self, delivery: Delivery, error: Exception) -> None:
-        self.heard.append(f"fault {_name(delivery)}")
+    def not_tried(self, delivery: Delivery, error: Exception, *, answered: bool = False) -> None:
+        self.heard.append(f"{'late ' if answered else ''}fault {_name(delivery)}")
+
+    def failed(self, error: Exception) -> None:
+        self.heard.append(f"failed for {error}")
 
     def goes_on(self, session: Session) -> bool:
         return session.usable and not self._stopped

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 from typing import cast
 
@@ -241,7 +242,8 @@ async def test_a_message_goes_out_as_it_was_claimed() -> None:
     """A session gets sender, recipients and first block; further blocks are read from the spool."""
     claimed = recipients("a@example.org", "b@example.org")
     spool = cast("Spool", _FakeSpool())
-    outgoing = Delivery(message(*claimed, blocks=3), claimed).outgoing(spool)
+    long = replace(message(*claimed, blocks=3), size=len(CONTENT) + 2 * len(b"block 1 of 4711"))
+    outgoing = Delivery(long, claimed).outgoing(spool)
     assert (outgoing.mail_from, outgoing.rcpt_tos) == ("me@example.com", ["a@example.org", "b@example.org"])
     assert outgoing.first == CONTENT
     assert outgoing.more is not None

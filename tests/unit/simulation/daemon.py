@@ -35,7 +35,7 @@ from sender.simulation.clockwork import Clockwork
 from sender.simulation.mail import Mail, Message
 from sender.simulation.receiver import Receiver, Visit
 from sender.simulation.scenario import Scenario
-from sender.smtp.offer import Announced
+from sender.smtp.offer import Announced, Offer
 from sender.smtp.session import Answer, Outgoing, Session
 from sender.spool.contract import Claim, ClaimedMessage, ClaimedRecipient
 
@@ -152,6 +152,7 @@ class _ModelSession(Session):
         self.closed_by = None
         self.announced = Announced()
         self._over = False
+        self._offer = Offer()
         self._receiver = receiver
         self._visit: Visit | None = visit
         self._seen = seen
@@ -324,6 +325,7 @@ def _lane(scenario: Scenario, loop: asyncio.AbstractEventLoop, spool: _Spool, rn
         router=cast("Any", None),
         settler=Settler(settings, cast("Any", spool), committer, clock, rng, metrics, events=False),
         committer=committer,
+        holding=cast("Any", None),
         metrics=metrics,
         events=events,
         clock=clock,
