@@ -24,6 +24,7 @@ from sender.engine.sizes import Sizes
 from sender.engine.standing import Standing
 from sender.engine.stock import Stock
 from sender.observe.metrics import LaneMetrics
+from sender.spool.contract import DamagedError
 
 if TYPE_CHECKING:
     from sender.core.pace import Pace
@@ -286,8 +287,7 @@ class Lane:
 
     def goes_on(self, session: Session) -> bool:
         """Tell whether a session shall do more: beyond our limit while none could be opened, never beyond theirs."""
-        now = self.around.clock.steady()
-        allowance = self.allowance
+        now, allowance = self.around.clock.steady(), self.allowance
         if not session.usable or allowance.window.surplus() or allowance.gives(self, now):
             return False
         most = self.sizes.in_session(session.announced)
@@ -353,13 +353,14 @@ class Lane:
             self.around.settler.settle(delivery.message, results, way, self.metrics)
 
     def not_tried(self, delivery: Delivery, error: Exception, *, answered: bool = False) -> None:
-        """Let a message wait that failed for a fault of ours, or hold it: the receiver has nothing to do with it."""
-        self.failed(error)
+        """Let a message wait that failed for a fault of ours, or hold it. For one that is damaged no other waits."""
+        if not isinstance(error, DamagedError):
+            self.failed(error)
         self.crew.spawn(self._set_aside(delivery, error, answered=answered))
 
     async def _set_aside(self, delivery: Delivery, error: Exception, *, answered: bool) -> None:
         not_before = await self.around.holding.failed(delivery.message, error, answered=answered)
-        await self.stock.put_off([(recipient, not_before) for recipient in delivery.recipients])
+        await self.stock.give_back([delivery], not_before)
 
     def failed(self, error: Exception) -> None:
         """Wait a moment for a fault of ours: what has caused it would cause it again at once."""
@@ -380,8 +381,7 @@ class Lane:
         self, delivery: Delivery, session: Session, ticket: Ticket, answers: list[Answer], seconds: float
     ) -> bool:
         """Draw the consequences of one transaction; tell whether the receiver refused the session itself."""
-        now = self.around.clock.steady()
-        wall = self.around.clock.wall()
+        now, wall = self.around.clock.steady(), self.around.clock.wall()
         judgement = judge(delivery, session, answers, self.around.classifier, wall)
         began_to_rest = self.restraint.weigh(delivery, judgement, wall)
         self._count(judgement, session, len(answers), seconds, now)
