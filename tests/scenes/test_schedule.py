@@ -79,3 +79,27 @@ async def test_a_sender_hears_when_its_mail_is_late(world: World) -> None:
     await world.until_empty()
     assert (receiver.tally.messages, len(inbox.arrivals)) == (1, 1)
     world.notices = 1
+
+
+async def test_what_a_client_calls_its_mail_comes_back_everywhere(world: World) -> None:
+    """Campaign and envelope id stand in events about each recipient, in the call and in the command."""
+    await world.site("told.test", Behaviour(unknown_prefixes=("nobody",)))
+    await world.start({"events": {"file": "events.jsonl"}})
+    message = world.message("ann@told.test", "nobody@told.test")
+    async with world.client() as client:
+        content = b"X-Sender-Campaign: spring\r\n" + message.content
+        _, reply = await client.sendmail("", message.rcpt_tos, content, mail_options=["ENVID=QQ1"])
+    message_id = reply.rpartition(" ")[2]
+    await world.until_empty()
+    lines = [json.loads(line) for line in (world.folder / "events.jsonl").read_text().splitlines()]
+    assert sorted((line["event"], line["campaign"]) for line in lines) == [
+        *[("accepted", "spring")] * 2,
+        ("bounced", "spring"),
+        ("delivered", "spring"),
+    ]
+    shown = await world.json("message", message_id)
+    assert (shown["campaign"], shown["envelope_id"]) == ("spring", "QQ1")
+    code, text = await world.command("message", message_id)
+    assert code == 0
+    assert "\n  campaign spring\n" in text
+    assert "\n  envelope id QQ1\n" in text
