@@ -20,6 +20,7 @@ from sender.engine.committer import Committer
 from sender.engine.control import Control
 from sender.engine.dispatcher import Dispatcher
 from sender.engine.gauges import Survey, observe
+from sender.engine.holding import Holding
 from sender.engine.settling import Settler
 from sender.engine.surroundings import Budget, Surroundings
 from sender.intake.acceptance import Acceptance
@@ -181,6 +182,7 @@ class Daemon:
                 settings, self.spool, self._committer, clock, self._rng, self.metrics, events=self._events.wanted
             ),
             committer=self._committer,
+            holding=Holding(self.spool, self._events, self.metrics, clock, on_held=dispatcher.read_suspensions),
             metrics=self.metrics,
             events=self._events,
             clock=clock,

@@ -248,6 +248,12 @@ class RestSettings(Table):
     max: Duration = 86400.0
 
 
+class NoticeSettings(Table):
+    """`[notices]`: what senders are told of their mail."""
+
+    max_per_hour: Count = 1000  # to one sender; beyond, outcomes are recorded and nobody is told
+
+
 class SourceSettings(Table):
     """`[sources.NAME]`: a local address to send from."""
 
@@ -302,6 +308,7 @@ class Settings(Table):
     window: WindowSettings = WindowSettings()
     retry: RetrySettings = RetrySettings()
     rests: RestSettings = RestSettings()
+    notices: NoticeSettings = NoticeSettings()
     sources: dict[str, SourceSettings] = Field(default={"default": SourceSettings()})
     destinations: dict[Annotated[str, AfterValidator(_destination_key)], DestinationSettings] = Field(default={})
     streams: dict[str, StreamSettings] = Field(default={"default": StreamSettings()})

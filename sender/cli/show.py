@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from sender.cli.common import Commands, ask, command, print_json, query, quoted, settings_of
@@ -16,6 +17,13 @@ if TYPE_CHECKING:
     from sender.engine.control import Control
 
 _DOMAINS = 50
+_ASKED = {
+    "send_at": "to be sent at",
+    "campaign": "campaign",
+    "submitter": "submitted by",
+    "envelope_id": "envelope id",
+    "metadata": "metadata",
+}
 
 
 def register(commands: Commands) -> None:
@@ -51,7 +59,8 @@ def _queue(arguments: argparse.Namespace) -> int:
         print_json(queue)
         return 0
     print(
-        f"{queue['queued']} queued ({queue['due']} due, {queue['deferred']} deferred), {queue['suspended']} suspended, "
+        f"{queue['queued']} queued ({queue['due']} due, {queue['deferred']} deferred{_scheduled(queue)}), "
+        f"{queue['suspended']} suspended, "
         f"{queue['in_flight']} in flight; the oldest is {duration_text(queue['oldest_age_s'])} old"
     )
     rows = (
@@ -86,13 +95,23 @@ def _message(arguments: argparse.Namespace) -> int:
         f"{message['id']} from <{message['mail_from']}>, {message['size']} bytes, stream {message['stream']}, "
         f"accepted {message['accepted_at']}"
     )
+    for name, word in _ASKED.items():
+        if name in message:
+            value = message[name]
+            print(f"  {word} {sanitised(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))}")
     for recipient in message["recipients"]:
         print(f"\n<{recipient['rcpt_to']}>: {recipient['state']} after {_attempts(recipient['attempts'])}")
         print(f"  {sanitised(recipient['waiting_for'])}")
         for record in recipient["history"]:
             place = " ".join(filter(None, (record.get("host", ""), record.get("stage", ""))))
-            print(f"  {record['at']} {record['outcome']} {place}: {sanitised(record['reply'])}")
+            at, outcome, reply = (record.get(name, "") for name in ("at", "outcome", "reply"))
+            print(f"  {at} {outcome} {place}: {sanitised(reply)}")
     return 0
+
+
+def _scheduled(queue: dict[str, Any]) -> str:
+    """Say how many are to be sent later, where there are such."""
+    return f", {queue['scheduled']} scheduled" if queue["scheduled"] else ""
 
 
 def _attempts(count: int) -> str:

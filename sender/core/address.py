@@ -72,12 +72,17 @@ def _is_literal(domain: str) -> bool:
         return False
 
 
-_canonical = lru_cache(maxsize=16_384)(canonical_domain)  # mail comes in campaigns: most have few domains
-
-
 def domain_of(mailbox: str) -> str:
-    """Give the canonical domain of a mailbox that `split_mailbox` took."""
+    """Give the canonical domain of a mailbox that `split_mailbox` took; of a damaged one, what stands there."""
     return _canonical(mailbox.rpartition("@")[2])
+
+
+@lru_cache(maxsize=16_384)  # mail comes in campaigns: most have few domains
+def _canonical(domain: str) -> str:
+    try:
+        return canonical_domain(domain)
+    except AddressError:
+        return domain.lower()
 
 
 def needs_smtputf8(mailbox: str) -> bool:

@@ -87,6 +87,11 @@ def original_recipient(dsn: str) -> str:
     return ""
 
 
+def in_ascii(dsn: str) -> str:
+    """Write parameters for a receiver that takes no UTF-8 (RFC 6533 section 3)."""
+    return "".join([character if character.isascii() else f"\\x{{{ord(character):02X}}}" for character in dsn])
+
+
 def decoded(xtext: str) -> str:
     """Read xtext; what it encodes that cannot stand in a line of a notice stays encoded."""
     return _ENCODED.sub(lambda match: chr(code) if 32 <= (code := int(match[1], 16)) < 127 else match[0], xtext)  # noqa: PLR2004

@@ -32,8 +32,14 @@ class Options:
 
     @classmethod
     def of(cls, stated: Mapping[str, Any]) -> Options:
-        """Read what `stated` gave; what a later version has added is passed over."""
-        return cls(**{name: stated[name] for name in _FIELDS if name in stated})
+        """Read what `stated` gave; what a later version has added is passed over. Raises TypeError."""
+        if not isinstance(stated, dict):
+            raise TypeError("must be an object")
+        found = {name: stated[name] for name in _FIELDS if name in stated}
+        for name, value in found.items():
+            if not isinstance(value, _KINDS[name]):
+                raise TypeError(f"{name} = {value!r}: must be another kind of value")
+        return cls(**found)
 
     def stated(self) -> dict[str, Any]:
         """Give what is asked for, as JSON; nothing where nothing is."""
@@ -47,6 +53,13 @@ class Options:
 
 
 _FIELDS = tuple(one.name for one in fields(Options))
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(_FIELDS, str),
+    "require_tls": bool,
+    "send_at": (int, float),
+    "warn_at": (int, float),
+    "metadata": dict,
+}
 NO_OPTIONS = Options()
 
 

@@ -1,8 +1,9 @@
-"""Events per minute over the last minute."""
+"""How many events there were: per minute over the last minute, and by name in an hour."""
 
 from __future__ import annotations
 
 SPAN_S = 60
+HOUR_S = 3600.0
 _SHORTEST_S = 3  # less says nothing about a minute
 
 
@@ -42,3 +43,27 @@ class PerMinute:
             self._second += 1
             self._sum -= self._counts[self._second % SPAN_S]
             self._counts[self._second % SPAN_S] = 0
+
+
+class PerHour:
+    """Counts for each of many names; an hour begins with the first event that is counted in it.
+
+    Of more names than `most_names` those are forgotten whose hour began first.
+    """
+
+    __slots__ = ("_hours", "_most_names")
+
+    def __init__(self, most_names: int = 10_000) -> None:
+        self._hours: dict[str, tuple[float, int]] = {}  # in the order in which they began
+        self._most_names = most_names
+
+    def add(self, name: str, now: float) -> int:
+        """Count an event at `now` (seconds of a clock that never steps back); give how many that makes in its hour."""
+        began_at, count = self._hours.get(name, (now, 0))
+        if now - began_at >= HOUR_S:
+            del self._hours[name]
+            began_at, count = now, 0
+        self._hours[name] = began_at, count + 1
+        if len(self._hours) > self._most_names:
+            del self._hours[next(iter(self._hours))]
+        return count + 1

@@ -42,3 +42,20 @@ class Selection:
 
     def __str__(self) -> str:
         return "all mail" if self.kind is Kind.ALL else f"{self.kind} {self.value}"
+
+
+class Fault(StrEnum):
+    """Why a message is held that no operator has suspended: it would spoil what it is tried with."""
+
+    DAMAGED = "damaged"  # it is not what was accepted
+    POISON = "poison"  # our own code fails under it, again and again
+
+    def reason(self, why: str) -> str:
+        """Write the reason of its suspension."""
+        return f"{self}: {why}"
+
+    @classmethod
+    def of(cls, reason: str) -> Fault | None:
+        """Read it out of the reason of a suspension; None: an operator gave that."""
+        word, colon, _ = reason.partition(": ")
+        return cls(word) if colon and word in set(cls) else None

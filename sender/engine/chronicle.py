@@ -8,6 +8,7 @@ import orjson
 
 from sender.core.address import domain_of
 from sender.core.identity import id_text
+from sender.core.options import NO_OPTIONS
 from sender.core.outcome import Reason
 from sender.observe.events import instant, line
 from sender.spool.contract import State
@@ -50,22 +51,23 @@ class Chronicle:
         history = orjson.dumps({key: value for key, value in record.items() if value})
         if not event:
             return history, None
-        return history, line(
-            {
-                "at": self._at,
-                "event": word,
-                "message_id": self._message_id,
-                "mail_from": message.mail_from,
-                "rcpt_to": result.recipient.rcpt_to,
-                "domain": domain_of(result.recipient.rcpt_to),
-                "site": way.site,
-                "source": way.source,
-                "stream": message.stream,
-                "attempt": attempts,
-                **facts,
-                "queued_s": round(self._now - message.accepted_at, 3),
-                "session_s": round(way.session_s, 3),
-                "size": message.size,
-                "next_attempt_at": instant(due_at) if state is State.QUEUED else None,
-            }
-        )
+        told = {
+            "at": self._at,
+            "event": word,
+            "message_id": self._message_id,
+            "mail_from": message.mail_from,
+            "rcpt_to": result.recipient.rcpt_to,
+            "domain": domain_of(result.recipient.rcpt_to),
+            "site": way.site,
+            "source": way.source,
+            "stream": message.stream,
+            "attempt": attempts,
+            **facts,
+            "queued_s": round(max(0.0, self._now - message.began_at), 3),
+            "session_s": round(way.session_s, 3),
+            "size": message.size,
+            "next_attempt_at": instant(due_at) if state is State.QUEUED else None,
+        }
+        if message.options is not NO_OPTIONS:
+            told |= message.options.told
+        return history, line(told)

@@ -119,11 +119,15 @@ class Control:
         return {
             **recipient,
             "mail_from": report["mail_from"],
+            "send_at": report.get("send_at"),
             "ahead": None,
             "state": views.recipient_state(recipient, now, held=suspension is not None),
             "suspension": None if suspension is None else views.suspension_figures(suspension),
             "expires_at": self._around.settler.expires_at(
-                report["accepted_at"], report["expires_at"], recipient["domain"], recipient["site"] or ""
+                report.get("send_at") or report["accepted_at"],
+                report["expires_at"],
+                recipient["domain"],
+                recipient["site"] or "",
             ),
         }
 
@@ -137,15 +141,16 @@ class Control:
         held = self._held()
         for row in await self._spool.queue_report(self._clock.wall()):
             suspended = row["held"] + (row["queued"] if held(row) else 0)
-            waiting = 0 if held(row) else row["queued"] - row["deferred"]
+            scheduled, deferred = (0, 0) if held(row) else (row["scheduled"], row["deferred"])
             for state, count in (
-                ("queued", waiting),
-                ("deferred", 0 if held(row) else row["deferred"]),
+                ("queued", 0 if held(row) else row["queued"] - scheduled - deferred),
+                ("scheduled", scheduled),
+                ("deferred", deferred),
                 ("suspended", suspended),
                 ("in_flight", row["in_flight"]),
             ):
                 survey.recipients[state] = survey.recipients.get(state, 0) + count
-                if count:
+                if count and state != "scheduled":  # what is not to go yet has no age
                     survey.oldest_s[state] = max(survey.oldest_s.get(state, 0.0), row["oldest_age_s"])
             lane = self._lane_of(row)
             if lane is not None:

@@ -51,8 +51,14 @@ class Lead(Protocol):
     ) -> bool:
         """Hear the answers to a delivery; tell whether they ended the session's ticket."""
 
-    def not_tried(self, delivery: Delivery, error: Exception) -> None:
-        """Hear that a delivery failed for a fault of ours, such as content that cannot be read."""
+    def not_tried(self, delivery: Delivery, error: Exception, *, answered: bool = False) -> None:
+        """Hear that a delivery failed for a fault of ours, such as content that cannot be read.
+
+        `answered`: the receiver had answered, and nobody has recorded what.
+        """
+
+    def failed(self, error: Exception) -> None:
+        """Hear that a session was not opened, or ended, for a fault of ours: the next one shall not fail at once."""
 
     def put_back(self, delivery: Delivery) -> None:
         """Take back what was begun behind a message and had not its turn."""
@@ -177,6 +183,8 @@ class Crew:
             else:
                 ended = self._lead.not_connected(opened, ticket)
             cut_off = False
+        except Exception as error:  # noqa: BLE001 - whatever it is, it shall not be repeated without end
+            self._lead.failed(error)
         finally:
             died = session is not None and session.died
             if session is not None:
@@ -195,19 +203,19 @@ class Crew:
             turn = shift.take_following() or self._turn(self._lead.next_delivery() or await self._handed())
             if turn is None:
                 return False
+            answers: list[Answer] | None = None
             try:
                 answers = await session.transact(turn.outgoing, look_ahead, None if ticket.proven else on_envelope)
+                now = self._around.clock.steady()
+                over = ended = self._lead.answered(turn.delivery, session, ticket, answers, now - turn.began_at)
             except Exception as error:  # noqa: BLE001 - whatever it is, no message must stay claimed by nobody
                 session.abort()
-                for left in (turn, shift.following):
-                    if left is not None:
-                        self._lead.not_tried(left.delivery, error)
-                return False
-            now = self._around.clock.steady()
-            if self._lead.answered(turn.delivery, session, ticket, answers, now - turn.began_at):
+                self._lead.not_tried(turn.delivery, error, answered=answers is not None)
+                over, ended = True, False
+            if over:
                 if shift.following is not None:
                     self._lead.put_back(shift.following.delivery)
-                return True
+                return ended
             if shift.following is not None:
                 # It is carried on, whatever was answered: of that the receiver may have the whole. Its time begins now.
                 shift.following.began_at = now

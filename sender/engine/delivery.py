@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from sender.core.address import domain_of
 from sender.core.classify import classify_trouble
+from sender.core.identity import id_text
 from sender.core.outcome import Outcome, Reason, Scope, Trouble, Verdict
 from sender.core.stage import Stage
-from sender.engine.settling import Result
+from sender.engine.settling import Result, Way
 from sender.smtp.session import Outgoing
+from sender.spool.contract import DamagedError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -43,12 +46,20 @@ class Delivery:
             first=message.content,
             dotted=message.dotted,
             more=partial(_more, message, spool) if message.blocks > 1 else None,
+            options=message.options,
+            dsn=[recipient.dsn for recipient in self.recipients],
         )
 
 
 async def _more(message: ClaimedMessage, spool: Spool) -> AsyncIterator[bytes]:
+    """Give the further blocks, the last one only if all of them are what was accepted. Raises SpoolError."""
+    checksum, size = zlib.crc32(message.content), len(message.content)
     for number in range(1, message.blocks):
-        yield await spool.block(message.id, number)
+        block = await spool.block(message.id, number)
+        checksum, size = zlib.crc32(block, checksum), size + len(block)
+        if number == message.blocks - 1 and (size != message.size or message.checksum not in {None, checksum}):
+            raise DamagedError("read content", f"the content of message {id_text(message.id)} is not what was accepted")
+        yield block
 
 
 def split(delivery: Delivery, most: int, most_domains: int | None = None) -> list[Delivery]:
@@ -146,6 +157,19 @@ def _goes_again(delivery: Delivery, verdict: Verdict, answer: Answer, *, fresh: 
         return not (verdict.reason is Reason.RECIPIENT_LIMIT and len(delivery.recipients) == 1)
     before_envelope = answer.stage in {Stage.MAIL, Stage.RSET} and verdict.scope is Scope.SESSION
     return before_envelope and not fresh and not delivery.reconnected
+
+
+def way_of(session: Session, *, site: str, source: str, seconds: float) -> Way:
+    """Say how an attempt went."""
+    return Way(
+        site=site,
+        source=source,
+        host=session.host,
+        address=session.address,
+        tls=session.tls,
+        session_s=seconds,
+        tells=session.tells,
+    )
 
 
 def again(judgement: Judgement, delivery: Delivery) -> Delivery:

@@ -271,6 +271,7 @@ class Dispatcher:
                 log.error("%s: %s", queue.domain, error)  # noqa: TRY400
                 await asyncio.sleep(1.0)
                 continue
+            await around.holding.found(claim.damaged)
             for message in claim.messages:
                 results = [failure.result_for(recipient) for recipient in message.recipients]
                 around.settler.settle(message, results, Way(), metrics)
@@ -304,10 +305,13 @@ class Dispatcher:
                 return suspension
         return None
 
+    async def read_suspensions(self) -> None:
+        """Read the suspensions again. That is all where single messages were held: the spool gives them to no lane."""
+        self.suspensions = await self.around.spool.suspensions(self.around.clock.wall())
+
     async def reload_suspensions(self) -> None:
         """Read the suspensions again and let them take effect; come back when the next one ends."""
-        clock = self.around.clock
-        self.suspensions = await self.around.spool.suspensions(clock.wall())
+        await self.read_suspensions()
         for lane in self.lanes.values():
             lane.suspended = self.suspension_of(lane) is not None
             self.requeue(lane.let_go())
@@ -318,7 +322,7 @@ class Dispatcher:
             if self._reload is not None:
                 self._reload.cancel()
             self._reload = asyncio.get_running_loop().call_later(
-                max(0.0, until - clock.wall()) + 0.01, lambda: self._spawn(self._suspension_over())
+                max(0.0, until - self.around.clock.wall()) + 0.01, lambda: self._spawn(self._suspension_over())
             )
 
     async def _suspension_over(self) -> None:
@@ -379,6 +383,7 @@ class Dispatcher:
                     else:
                         self.around.settler.remove(message, reason)
                 await self.around.committer.flushed()
+        await self.read_suspensions()  # those of messages end with them
         return count
 
     async def _expire_aged(self) -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from sender.engine.lane import Lane
     from sender.observe.metrics import Metrics
 
-_STATES = ("queued", "deferred", "suspended", "in_flight")
+_STATES = ("queued", "scheduled", "deferred", "suspended", "in_flight")
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ from sender.core.outcome import Reason
 from sender.core.rate import PerMinute
 from sender.core.window import Obstacle
 from sender.engine.crew import Crew
-from sender.engine.delivery import Delivery, Judgement, again, judge
+from sender.engine.delivery import Delivery, Judgement, again, judge, way_of
 from sender.engine.dialing import Dialing
 from sender.engine.limits import configured
 from sender.engine.restraint import Restraint
@@ -24,6 +24,7 @@ from sender.engine.sizes import Sizes
 from sender.engine.standing import Standing
 from sender.engine.stock import Stock
 from sender.observe.metrics import LaneMetrics
+from sender.spool.contract import DamagedError
 
 if TYPE_CHECKING:
     from sender.core.pace import Pace
@@ -286,8 +287,7 @@ class Lane:
 
     def goes_on(self, session: Session) -> bool:
         """Tell whether a session shall do more: beyond our limit while none could be opened, never beyond theirs."""
-        now = self.around.clock.steady()
-        allowance = self.allowance
+        now, allowance = self.around.clock.steady(), self.allowance
         if not session.usable or allowance.window.surplus() or allowance.gives(self, now):
             return False
         most = self.sizes.in_session(session.announced)
@@ -352,10 +352,19 @@ class Lane:
             self.deferrals.add(self.around.clock.steady(), len(results))
             self.around.settler.settle(delivery.message, results, way, self.metrics)
 
-    def not_tried(self, delivery: Delivery, error: Exception) -> None:
-        """Let a message wait that failed for a fault of ours: the receiver has nothing to do with it."""
+    def not_tried(self, delivery: Delivery, error: Exception, *, answered: bool = False) -> None:
+        """Let a message wait that failed for a fault of ours, or hold it. For one that is damaged no other waits."""
+        if not isinstance(error, DamagedError):
+            self.failed(error)
+        self.crew.spawn(self._set_aside(delivery, error, answered=answered))
+
+    async def _set_aside(self, delivery: Delivery, error: Exception, *, answered: bool) -> None:
+        not_before = await self.around.holding.failed(delivery.message, error, answered=answered)
+        await self.stock.give_back([delivery], not_before)
+
+    def failed(self, error: Exception) -> None:
+        """Wait a moment for a fault of ours: what has caused it would cause it again at once."""
         log.error("%s: %r", self.name, error, exc_info=None if isinstance(error, SpoolError) else error)
-        self.crew.spawn(self.stock.give_back([delivery]))
         self.dialing.pause()
 
     def put_back(self, delivery: Delivery) -> None:
@@ -372,8 +381,7 @@ class Lane:
         self, delivery: Delivery, session: Session, ticket: Ticket, answers: list[Answer], seconds: float
     ) -> bool:
         """Draw the consequences of one transaction; tell whether the receiver refused the session itself."""
-        now = self.around.clock.steady()
-        wall = self.around.clock.wall()
+        now, wall = self.around.clock.steady(), self.around.clock.wall()
         judgement = judge(delivery, session, answers, self.around.classifier, wall)
         began_to_rest = self.restraint.weigh(delivery, judgement, wall)
         self._count(judgement, session, len(answers), seconds, now)
@@ -381,14 +389,7 @@ class Lane:
             self.enveloped(ticket)
         refused = self._learn(judgement, delivery, session, ticket, now)
         if judgement.settled:
-            way = Way(
-                site=self.site,
-                source=self.source,
-                host=session.host,
-                address=session.address,
-                tls=session.tls,
-                session_s=seconds,
-            )
+            way = way_of(session, site=self.site, source=self.source, seconds=seconds)
             self.around.settler.settle(delivery.message, judgement.settled, way, self.metrics)
         if judgement.again:
             self.stock.put_first(again(judgement, delivery))

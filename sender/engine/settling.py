@@ -1,6 +1,7 @@
 """From an attempt to what is recorded of it: settlement, history, event, and the notice to the sender.
 
-All recipients of one transaction are settled together, so that those who fail share one bounce.
+All recipients of one transaction are settled together, so that those who fail share one notice. The age of mail counts
+from its acceptance or, where it was to wait, from the instant that it was to wait for.
 """
 
 from __future__ import annotations
@@ -9,13 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from sender.core.address import domain_of
-from sender.core.bounce import Action, Failure, Notice, compose, headers_of, status_for
-from sender.core.identity import id_text
+from sender.core.bounce import Action
 from sender.core.outcome import Outcome, Reason, Scope, Verdict
 from sender.core.reply import sanitised
-from sender.core.schedule import first_turn_at
 from sender.engine.chronicle import Chronicle
-from sender.spool.contract import NewMessage, Settlement, State
+from sender.engine.notices import Notices, is_wanted
+from sender.spool.contract import Settlement, State
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,6 +45,7 @@ class Way:
     address: str = ""
     tls: str = ""
     session_s: float = 0.0
+    tells: bool = False  # the receiver tells senders itself what becomes of their mail
 
 
 class Result(NamedTuple):
@@ -79,17 +80,17 @@ class Settler:
         *,
         events: bool,
     ) -> None:
-        self._spool = spool
         self._committer = committer
         self._clock = clock
         self._rng = rng
         self._metrics = metrics
         self._events = events
+        self._notices = Notices(spool, clock, metrics)
         self.reload(settings)
 
     def reload(self, settings: Settings) -> None:
         """Settle by another configuration from now on."""
-        self._settings = settings
+        self._notices.reload(settings)
         self._metrics.streams = settings.streams
         self._policy = settings.retry.policy()
         self._policies = {
@@ -107,35 +108,34 @@ class Settler:
             (self._policies.get(domain) or self._policies.get(site) or self._policy) if self._policies else self._policy
         )
 
-    def expires_at(self, accepted_at: float, stated_at: float | None, domain: str, site: str) -> float:
+    def expires_at(self, began_at: float, stated_at: float | None, domain: str, site: str) -> float:
         """Give the instant from which a failed attempt is the last one; `stated_at` is the message's own."""
-        expires_at = self.policy(domain, site).expires_at(accepted_at)
+        expires_at = self.policy(domain, site).expires_at(began_at)
         return expires_at if stated_at is None else min(expires_at, stated_at)
 
     def settle(self, message: ClaimedMessage, results: Sequence[Result], way: Way, metrics: LaneMetrics) -> None:
         """Record what became of recipients of one message."""
         now = self._clock.wall()
         chronicle = Chronicle(message, way, now)
-        failed: list[Result] = []
-        delayed: list[Result] = []
+        told: dict[Action, list[Result]] = {}
         for result in results:
             outcome = result.verdict.outcome
             metrics.attempt(outcome)
             if outcome is Outcome.DELIVERED:
-                self._metrics.delivered(message.stream, max(0.0, now - message.accepted_at))
+                self._metrics.delivered(message.stream, max(0.0, now - message.began_at))
                 self._ended(message, result, chronicle, State.DELIVERED)
+                if result.recipient.dsn and not way.tells:
+                    told.setdefault(Action.RELAYED, []).append(result)
             elif outcome is Outcome.BOUNCED:
                 self._ended(message, result, chronicle, State.BOUNCED)
                 metrics.bounced(result.verdict.reason or Reason.UNCLASSIFIED)
-                failed.append(result)
+                told.setdefault(Action.FAILED, []).append(result)
             elif self._deferred(message, result, way, chronicle, metrics, now) is State.EXPIRED:
-                failed.append(result)
+                told.setdefault(Action.FAILED, []).append(result)
             elif self._is_late(message, result, way, now):
-                delayed.append(result)
-        if failed:
-            self._notify(message, failed, way, Action.FAILED, now)
-        if delayed:
-            self._notify(message, delayed, way, Action.DELAYED, now)
+                told.setdefault(Action.DELAYED, []).append(result)
+        for action, of in told.items():
+            self._notify(action, message, of, way)
         self._committer.note()
 
     def remove(self, message: ClaimedMessage, reason: str) -> None:
@@ -155,7 +155,7 @@ class Settler:
         for result in results:
             self._ended(message, result, chronicle, State.EXPIRED)
             metrics.bounced(Reason.EXPIRED)
-        self._notify(message, results, Way(), Action.FAILED, now)
+        self._notify(Action.FAILED, message, results, Way())
         self._committer.note()
 
     def _ended(self, message: ClaimedMessage, result: Result, chronicle: Chronicle, state: State) -> None:
@@ -192,6 +192,9 @@ class Settler:
         if result.rest_until is None or message.expires_at is not None:
             # The last attempt is made when the time is over, not after it.
             due_at = min(due_at, max(expires_at, now + 1.0))
+        warn_at = message.options.warn_at
+        if warn_at is not None and now < warn_at and result.rest_until is None and self._may_warn(recipient):
+            due_at = min(due_at, max(warn_at, now + 1.0))
         self._committer.batch.requeued.append((recipient.queue_id, due_at))
         late = self._is_late(message, result, way, now)
         self._record(message, result, chronicle, State.QUEUED, due_at, attempts, warned=late)
@@ -202,14 +205,21 @@ class Settler:
         if message.expires_at is not None and now >= message.expires_at:
             return True
         max_age_s = self.policy(domain_of(recipient.rcpt_to), site).max_age_s
-        return now >= message.accepted_at + PATIENCE * max_age_s
+        return now >= message.began_at + PATIENCE * max_age_s
 
     def _expires_at(self, message: ClaimedMessage, recipient: ClaimedRecipient, way: Way) -> float:
-        return self.expires_at(message.accepted_at, message.expires_at, domain_of(recipient.rcpt_to), way.site)
+        return self.expires_at(message.began_at, message.expires_at, domain_of(recipient.rcpt_to), way.site)
 
     def _is_late(self, message: ClaimedMessage, result: Result, way: Way, now: float) -> bool:
-        after_s = self.policy(domain_of(result.recipient.rcpt_to), way.site).delay_warning_s
-        return after_s is not None and not result.recipient.warned and now - message.accepted_at >= after_s
+        """Tell whether the sender is to hear of a delay now: once, by the message's own wish or by our rule."""
+        recipient, warn_at = result.recipient, message.options.warn_at
+        after_s = self.policy(domain_of(recipient.rcpt_to), way.site).delay_warning_s
+        late = (after_s is not None and now - message.began_at >= after_s) or (warn_at is not None and now >= warn_at)
+        return late and self._may_warn(recipient)
+
+    @staticmethod
+    def _may_warn(recipient: ClaimedRecipient) -> bool:
+        return not recipient.warned and is_wanted(Action.DELAYED, recipient.dsn)
 
     def _record(
         self,
@@ -229,52 +239,9 @@ class Settler:
         if event is not None:
             batch.events.append(event)
 
-    def _notify(self, message: ClaimedMessage, results: Sequence[Result], way: Way, action: Action, now: float) -> None:
-        """Queue a notice in the commit that records the failures; never one about a notice."""
-        if not message.mail_from:
-            return
-        notice_id = self._spool.ids.next(now)
-        content = compose(
-            Notice(
-                action=action,
-                hostname=self._settings.hostname,
-                message_id=id_text(notice_id),
-                original_id=id_text(message.id),
-                mail_from=message.mail_from,
-                accepted_at=message.accepted_at,
-                now=now,
-                failures=[self._failure(result, way, action) for result in results],
-                headers=headers_of(message.content),
-                retry_until=min(self._expires_at(message, result.recipient, way) for result in results),
-            )
-        )
-        self._committer.batch.notices.append(
-            NewMessage(
-                id=notice_id,
-                mail_from="",
-                rcpt_tos=(message.mail_from,),
-                domains=(domain_of(message.mail_from),),
-                content=content,
-                size=len(content),
-                accepted_at=now,
-                due_ats=(first_turn_at(accepted_at=now, position=0, size=len(content)),),
-                eight_bit=not content.isascii(),
-                smtputf8=not message.mail_from.isascii(),
-                listener="notice",
-            )
-        )
-
-    @staticmethod
-    def _failure(result: Result, way: Way, action: Action) -> Failure:
-        expired = result.verdict.outcome is Outcome.DEFERRED and action is Action.FAILED
-        enhanced = result.reply.enhanced if result.reply is not None else result.status
-        text = result.text
-        if expired:
-            enhanced = "5.4.7"
-            text = f"not delivered in time; the last answer was: {text}"
-        return Failure(
-            rcpt_to=result.recipient.rcpt_to,
-            status=status_for(enhanced, action=action),
-            diagnostic=text,
-            remote_host=way.host if result.reply is not None and not result.ours else "",
-        )
+    def _notify(self, action: Action, message: ClaimedMessage, results: Sequence[Result], way: Way) -> None:
+        """Queue a notice in the commit that records what it tells of."""
+        retry_until = min(self._expires_at(message, result.recipient, way) for result in results)
+        notice = self._notices.write(action, message, results, way, retry_until=retry_until)
+        if notice is not None:
+            self._committer.batch.notices.append(notice)

@@ -215,10 +215,12 @@ class Stock:
         for queue in queues:
             if not queue.turning:
                 around.next_due(queue.id, queue.due_at, True)
+        if claim.damaged:
+            await around.holding.found(claim.damaged)
 
-    async def give_back(self, deliveries: Sequence[Delivery]) -> None:
+    async def give_back(self, deliveries: Sequence[Delivery], not_before: float = 0.0) -> None:
         """Put claims back into the spool; their queues become due again when that is recorded."""
-        await self.put_off([(recipient, 0.0) for delivery in deliveries for recipient in delivery.recipients])
+        await self.put_off([(recipient, not_before) for delivery in deliveries for recipient in delivery.recipients])
 
     async def put_off(self, recipients: Sequence[tuple[ClaimedRecipient, float]]) -> None:
         """Put claims back that are not to be tried before an instant each."""

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from sender.clock import Clock
     from sender.core.classify import Classifier
     from sender.engine.committer import Committer
+    from sender.engine.holding import Holding
     from sender.engine.settling import Settler
     from sender.observe.events import Events
     from sender.observe.metrics import Metrics
@@ -55,6 +56,7 @@ class Surroundings:
     router: Router
     settler: Settler
     committer: Committer
+    holding: Holding
     metrics: Metrics
     events: Events
     clock: Clock

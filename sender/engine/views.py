@@ -111,6 +111,7 @@ def _queued(rows: Iterable[Row]) -> Row:
     return {
         "queued": sum(row["queued"] + row["in_flight"] for row in mine),
         "deferred": sum(row["deferred"] for row in mine),
+        "scheduled": sum(row["scheduled"] for row in mine),
         "oldest_age_s": max((row["oldest_age_s"] for row in mine), default=0.0),
     }
 
@@ -141,13 +142,15 @@ def _shown(key: str, item: Any) -> Any:  # noqa: ANN401 - JSON
 def queue_view(rows: Sequence[Row], held: Callable[[Row], bool]) -> Row:
     """Sum the spool's figures up, by domain and in all."""
     domains: dict[str, Row] = {}
-    total = {"queued": 0, "due": 0, "deferred": 0, "suspended": 0, "in_flight": 0, "oldest_age_s": 0.0}
+    total: Row = {**dict.fromkeys(("queued", "due", "deferred", "scheduled", "suspended", "in_flight"), 0)}
+    total["oldest_age_s"] = 0.0
     for row in rows:
         suspended = row["held"] + (row["queued"] if held(row) else 0)
-        queued = 0 if held(row) else row["queued"]
+        queued, scheduled = (0, 0) if held(row) else (row["queued"], row["scheduled"])
         total["queued"] += queued
         total["due"] += 0 if held(row) else row["due"]
         total["deferred"] += row["deferred"]
+        total["scheduled"] += scheduled
         total["suspended"] += suspended
         total["in_flight"] += row["in_flight"]
         total["oldest_age_s"] = max(total["oldest_age_s"], row["oldest_age_s"])
@@ -158,6 +161,7 @@ def queue_view(rows: Sequence[Row], held: Callable[[Row], bool]) -> Row:
                 "site": row["site"],
                 "queued": 0,
                 "deferred": 0,
+                "scheduled": 0,
                 "suspended": 0,
                 "in_flight": 0,
                 "oldest_age_s": 0.0,
@@ -166,6 +170,7 @@ def queue_view(rows: Sequence[Row], held: Callable[[Row], bool]) -> Row:
         )
         domain["queued"] += queued
         domain["deferred"] += row["deferred"]
+        domain["scheduled"] += scheduled
         domain["suspended"] += suspended
         domain["in_flight"] += row["in_flight"]
         domain["oldest_age_s"] = max(domain["oldest_age_s"], row["oldest_age_s"])
@@ -195,9 +200,8 @@ def message_view(report: Row, recipients: Iterable[tuple[Row, Row | None]], now:
     With each recipient comes the lane that it waits for; both are figures, with instants in seconds since 1970.
     """
     return {
-        **{key: value for key, value in report.items() if key != "priority"},
-        "accepted_at": instant(report["accepted_at"]),
-        "expires_at": None if report["expires_at"] is None else instant(report["expires_at"]),
+        **_dated({key: value for key, value in report.items() if key not in {"priority", "recipients", "metadata"}}),
+        **({"metadata": report["metadata"]} if "metadata" in report else {}),
         "recipients": [_recipient_view(figures, lane, now) for figures, lane in recipients],
     }
 

@@ -39,6 +39,12 @@ class Metrics:
         self.ambiguous = self._counter(
             "ambiguous", "Transactions lost after their content: they may be repeated.", lane
         )
+        self.held = self._counter(
+            "messages_held", "Messages held for a fault that is their own, by reason.", ("reason",)
+        )
+        self.notices_suppressed = self._counter(
+            "notices_suppressed", "Notices that were not written, since their sender had too many.", ()
+        )
         self.window = self._gauge("lane_window", "Sessions that a lane may have open now.", lane)
         self.sessions = self._gauge("lane_sessions", "Sessions that a lane has open.", lane)
         self.lane_queued = self._gauge("lane_queued", "Recipients queued for a lane.", lane)

@@ -122,6 +122,7 @@ class Behaviour:
     smtputf8: bool = True
     enhanced_codes: bool = True
     dsn: bool = False
+    requiretls: bool = False  # under TLS
     tls: ssl.SSLContext | None = None
 
     scripted: Mapping[str, Sequence[Answer]] = field(default_factory=lambda: MappingProxyType({}), hash=False)

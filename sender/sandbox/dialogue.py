@@ -199,7 +199,9 @@ class Dialogue:
         limit = behaviour.max_messages_per_session
         if limit is not None and guest.messages >= limit:
             return behaviour.session_limit_with
-        objection = syntax.mail_objection(path, behaviour) if path.parameters or not path.address.isascii() else ""
+        objection = ""
+        if path.parameters or not path.address.isascii():
+            objection = syntax.mail_objection(path, behaviour, tls=guest.tls)
         if not objection and not office.allows_message(guest):
             return behaviour.rate_with
         return objection or _refused(path.address, behaviour.refused_senders)

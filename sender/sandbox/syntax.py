@@ -78,8 +78,8 @@ def _parameters(words: str) -> Mapping[str, str]:
     return found
 
 
-def mail_objection(path: Path, behaviour: Behaviour) -> str:
-    """Say what is wrong with a MAIL path for this behaviour; empty when nothing is."""
+def mail_objection(path: Path, behaviour: Behaviour, *, tls: bool) -> str:
+    """Say what is wrong with a MAIL path for this behaviour, under TLS or not; empty when nothing is."""
     for key, value in path.parameters.items():
         if key == "SIZE" and behaviour.max_size is not None:
             if not (value.isascii() and value.isdigit()):
@@ -89,13 +89,17 @@ def mail_objection(path: Path, behaviour: Behaviour) -> str:
         elif key == "BODY" and behaviour.eightbitmime:
             if value.upper() not in {"7BIT", "8BITMIME"}:
                 return "501 5.5.4 BODY must be 7BIT or 8BITMIME"
-        elif not (key == "SMTPUTF8" and not value and behaviour.smtputf8) and not (
-            key in {"RET", "ENVID"} and value and behaviour.dsn
-        ):
+        elif not _offered(key, value, behaviour, tls=tls):
             return "555 5.5.4 Unsupported option"
     if not path.address.isascii() and "SMTPUTF8" not in path.parameters:
         return "553 5.6.7 Must send SMTPUTF8 with this address"
     return ""
+
+
+def _offered(key: str, value: str, behaviour: Behaviour, *, tls: bool) -> bool:
+    if key in {"RET", "ENVID"}:
+        return bool(value) and behaviour.dsn
+    return not value and {"SMTPUTF8": behaviour.smtputf8, "REQUIRETLS": behaviour.requiretls and tls}.get(key, False)
 
 
 def rcpt_objection(path: Path, behaviour: Behaviour, *, utf8: bool) -> str:

@@ -66,6 +66,7 @@ class Voice:
             ("ENHANCEDSTATUSCODES", behaviour.enhanced_codes),
             ("8BITMIME", behaviour.eightbitmime),
             ("DSN", behaviour.dsn),
+            ("REQUIRETLS", behaviour.requiretls and tls),
             ("SMTPUTF8", behaviour.smtputf8),
             ("CHUNKING", behaviour.chunking),
             (f"LIMITS {behaviour.limits}", bool(behaviour.limits)),

@@ -117,6 +117,8 @@ class _Opening:
             host=target.host,
             address=target.address,
             tls=version,
+            # Where it is required, there is no session without it (`_context`).
+            verified=self._tls == "required",
             extensions=client.esmtp_extensions,
             timeouts=timeouts,
             habits=self._habits,

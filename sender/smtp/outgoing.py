@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sender.core.options import NO_OPTIONS, Options
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
@@ -21,3 +23,5 @@ class Outgoing:
     first: bytes
     dotted: bool = True  # a line of the content may begin with a dot
     more: Callable[[], AsyncIterator[bytes]] | None = None
+    options: Options = NO_OPTIONS
+    dsn: Sequence[str] = ()  # NOTIFY and ORCPT, one for each recipient; empty: none has any

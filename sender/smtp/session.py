@@ -48,6 +48,7 @@ class Session:
         host: str,
         address: str,
         tls: str,
+        verified: bool,
         extensions: Mapping[str, str],
         timeouts: DeliverySettings,
         habits: Habits,
@@ -67,7 +68,7 @@ class Session:
             Stage.END_OF_DATA: timeouts.end_of_data_timeout,
         }
         self._habits = habits
-        self._offer = Offer.read(extensions)
+        self._offer = Offer.read(extensions, verified=verified)
         self.announced = self._offer.announced
         self._over = False
         self._dirty = False  # an envelope was begun and not ended: RSET goes first
@@ -88,6 +89,11 @@ class Session:
     def died(self) -> bool:
         """Tell whether the connection is gone without a word: the receiver may count it as open for a while."""
         return self._wire.died
+
+    @property
+    def tells(self) -> bool:
+        """Tell whether the receiver tells senders itself what becomes of their mail (RFC 3461)."""
+        return self._offer.dsn
 
     @property
     def endpoint(self) -> str:
@@ -195,8 +201,8 @@ class Session:
             return None
         try:
             ahead = self._begin(message, current)
-        except ValueError:
-            return None  # that is told when its turn has come: the current one is not to suffer from it
+        except Exception:  # noqa: BLE001 - it is told when its turn has come: the current one is not to suffer from it
+            return None
         self._ahead = ahead
         if not ahead.undecided:
             return None

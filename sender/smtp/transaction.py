@@ -138,7 +138,7 @@ class Transaction:
             self._add(Stage.RSET, b"RSET\r\n")
         self._add(Stage.MAIL, offer.mail(message))
         for index in self.undecided:
-            self._add(Stage.RCPT, offer.rcpt(message.rcpt_tos[index]), index)
+            self._add(Stage.RCPT, offer.rcpt(message, index), index)
         if chunk is None:
             self._add(Stage.DATA, b"DATA\r\n")
         else:

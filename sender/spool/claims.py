@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from sender.core.identity import id_at, id_number, id_text
-from sender.core.selection import Kind, Selection
+from sender.core.selection import Fault, Kind, Selection
 from sender.spool import messages as stored
 from sender.spool.contract import Claim, ClaimedMessage, ClaimedRecipient, FencedError
 from sender.spool.rows import as_json, exactly, read
@@ -78,11 +78,13 @@ def claim(
 def _hold_damaged(connection: sqlite3.Connection, damaged: Mapping[int, str], rows: Iterable[_Row], now: float) -> None:
     """Suspend messages that cannot be delivered as they were accepted; an operator decides about them."""
     for message_id, damage in damaged.items():
-        connection.execute(
-            "INSERT INTO suspensions (kind, value, since, until, reason) VALUES (?, ?, ?, NULL, ?)",
-            (Kind.MESSAGE, id_text(message_id), now, f"damaged: {damage}"),
-        )
-        hold_message(connection, Selection(Kind.MESSAGE, id_text(message_id)))
+        selection = Selection(Kind.MESSAGE, id_text(message_id))
+        if not is_suspended(connection, selection):
+            connection.execute(
+                "INSERT INTO suspensions (kind, value, since, until, reason) VALUES (?, ?, ?, NULL, ?)",
+                (selection.kind, selection.value, now, Fault.DAMAGED.reason(damage)),
+            )
+        hold_message(connection, selection)
     # Recipients without a message are found by themselves only.
     connection.execute(
         "UPDATE recipients SET state = 2 WHERE state = 0 AND id IN (SELECT value FROM json_each(?))",
@@ -161,7 +163,7 @@ def claim_selected(
     connection: sqlite3.Connection, token: int, selection: Selection, limit: int
 ) -> list[ClaimedMessage]:
     """Claim recipients that wait, whether due or not, suspended or not."""
-    where, arguments = _where(selection)
+    where, arguments = _where(connection, selection)
     return _claim_rows(
         connection,
         token,
@@ -228,11 +230,15 @@ def settle(connection: sqlite3.Connection, token: int, settlements: Sequence[Set
     ).rowcount
     if changed != len(settlements):
         raise FencedError("record outcomes", f"{len(settlements) - changed} claims belong to another process")
-    hold_suspended(connection)
     ended: dict[int, int] = {}
+    back: set[int] = set()
     for settlement in settlements:
         if settlement.state.ended:
             ended[settlement.message_id] = ended.get(settlement.message_id, 0) + 1
+        else:
+            back.add(settlement.message_id)
+    if back:
+        _hold_again(connection, back)
     if ended:
         _end_messages(connection, ended, now)
 
@@ -245,9 +251,25 @@ def _end_messages(connection: sqlite3.Connection, ended: dict[int, int], now: fl
         " FROM json_each(?) e WHERE messages.id = e.value ->> 0",
         (now, rows),
     )
-    over = "(SELECT m.id FROM json_each(?) e JOIN messages m ON m.id = e.value ->> 0 WHERE m.remaining = 0{0})"
+    # Recipients without a message are over when none of them is held any more.
+    over = (
+        "(SELECT e.value ->> 0 FROM json_each(?) e LEFT JOIN messages m ON m.id = e.value ->> 0 WHERE coalesce("
+        "m.remaining, (SELECT count(*) FROM recipients r WHERE r.message_id = e.value ->> 0 AND r.state = 2)) = 0{0})"
+    )
     connection.execute(f"DELETE FROM contents WHERE message_id IN {over.format('')}", (rows,))  # noqa: S608
-    connection.execute(f"DELETE FROM blocks WHERE message_id IN {over.format(' AND m.blocks > 1')}", (rows,))  # noqa: S608
+    long = over.format(" AND coalesce(m.blocks, 2) > 1")
+    connection.execute(f"DELETE FROM blocks WHERE message_id IN {long}", (rows,))  # noqa: S608
+    if _holds_messages(connection):
+        ids = read(
+            connection,
+            f"SELECT json_group_array(j.value) FROM json_each(?) j WHERE j.value IN {over.format('')}",  # noqa: S608
+            as_json(ended),
+            rows,
+        )
+        connection.execute(
+            "DELETE FROM suspensions WHERE kind = ? AND lower(value) IN (SELECT value FROM json_each(?))",
+            (Kind.MESSAGE, as_json(map(id_text, ids))),
+        )
 
 
 def release(connection: sqlite3.Connection, token: int, ids: Sequence[int], not_before: Mapping[int, float]) -> None:
@@ -260,23 +282,18 @@ def release(connection: sqlite3.Connection, token: int, ids: Sequence[int], not_
     ).rowcount
     if changed != len(ids):
         raise FencedError("release", f"{len(ids) - changed} claims belong to another process")
-    hold_suspended(connection)
+    if _holds_messages(connection):
+        of = "SELECT json_group_array(DISTINCT message_id) FROM recipients WHERE id IN (SELECT value FROM json_each(?))"
+        _hold_again(connection, read(connection, of, as_json(ids)))
 
 
-def _where(selection: Selection) -> tuple[str, tuple[object, ...]]:
+def _where(connection: sqlite3.Connection, selection: Selection) -> tuple[str, tuple[object, ...]]:
     """Give the condition on `recipients r` for a selection. Queued mail has no source: that selects nothing."""
     match selection.kind:
         case Kind.ALL:
             return "1", ()
         case Kind.MESSAGE:
-            message_id = id_number(selection.value)
-            return (
-                (
-                    "r.id >= (SELECT first_recipient FROM messages WHERE id = ?)"
-                    " AND r.id < (SELECT first_recipient + recipients FROM messages WHERE id = ?)"
-                ),
-                (message_id, message_id),
-            )
+            return _of_message(connection, id_number(selection.value))
         case Kind.DOMAIN:
             return "r.queue_id IN (SELECT id FROM queues WHERE domain = ?)", (selection.value,)
         case Kind.STREAM:
@@ -290,16 +307,24 @@ def _where(selection: Selection) -> tuple[str, tuple[object, ...]]:
             return "0", ()
 
 
+def _of_message(connection: sqlite3.Connection, message_id: int) -> tuple[str, tuple[object, ...]]:
+    found: tuple[int, int] | None = connection.execute(
+        "SELECT first_recipient, first_recipient + recipients FROM messages WHERE id = ?", (message_id,)
+    ).fetchone()
+    # Recipients without a message are held as soon as they are found.
+    return ("r.id >= ? AND r.id < ?", found) if found else ("r.state = 2 AND r.message_id = ?", (message_id,))
+
+
 def count(connection: sqlite3.Connection, selection: Selection) -> int:
     """Count the recipients that wait, or are being tried, in a selection."""
-    where, arguments = _where(selection)
+    where, arguments = _where(connection, selection)
     statement = f"SELECT count(*) FROM recipients r WHERE r.state IN (0, 1, 2) AND {where}"  # noqa: S608
     return int(connection.execute(statement, arguments).fetchone()[0])
 
 
 def hold_message(connection: sqlite3.Connection, selection: Selection) -> None:
     """Take a message's queued recipients out of their queues."""
-    where, arguments = _where(selection)
+    where, arguments = _where(connection, selection)
     connection.execute(f"UPDATE recipients AS r SET state = 2 WHERE r.state = 0 AND {where}", arguments)  # noqa: S608
 
 
@@ -309,6 +334,20 @@ def hold_suspended(connection: sqlite3.Connection) -> None:
         "SELECT DISTINCT value FROM suspensions WHERE kind = ?", (Kind.MESSAGE,)
     ).fetchall():
         hold_message(connection, Selection(Kind.MESSAGE, value))
+
+
+def _hold_again(connection: sqlite3.Connection, message_ids: Iterable[int]) -> None:
+    """Do that for some messages: many may be held, and few come back at a time."""
+    for (value,) in connection.execute(
+        "SELECT DISTINCT value FROM suspensions WHERE kind = ? AND lower(value) IN (SELECT value FROM json_each(?))",
+        (Kind.MESSAGE, as_json(map(id_text, message_ids))),
+    ).fetchall():
+        hold_message(connection, Selection(Kind.MESSAGE, value))
+
+
+def _holds_messages(connection: sqlite3.Connection) -> bool:
+    rows = connection.execute("SELECT 1 FROM suspensions WHERE kind = ? LIMIT 1", (Kind.MESSAGE,))
+    return rows.fetchone() is not None
 
 
 def is_suspended(connection: sqlite3.Connection, selection: Selection) -> bool:
@@ -321,7 +360,7 @@ def is_suspended(connection: sqlite3.Connection, selection: Selection) -> bool:
 
 def free_message(connection: sqlite3.Connection, selection: Selection, now: float) -> None:
     """Put a message's suspended recipients back, due at once."""
-    where, arguments = _where(selection)
+    where, arguments = _where(connection, selection)
     connection.execute(
         f"UPDATE recipients AS r SET state = 0, due_at = min(due_at, ?) WHERE r.state = 2 AND {where}",  # noqa: S608
         (now, *arguments),
@@ -330,7 +369,7 @@ def free_message(connection: sqlite3.Connection, selection: Selection, now: floa
 
 def make_due(connection: sqlite3.Connection, selection: Selection, now: float) -> int:
     """Bring queued recipients forward."""
-    where, arguments = _where(selection)
+    where, arguments = _where(connection, selection)
     return connection.execute(
         f"UPDATE recipients AS r SET due_at = min(due_at, ?) WHERE r.state = 0 AND {where}",  # noqa: S608
         (now, *arguments),

@@ -38,6 +38,10 @@ class FencedError(SpoolError):
     """Claims were settled that belong to somebody else by now."""
 
 
+class DamagedError(SpoolError):
+    """The content of a message is not what was accepted: to read it again helps nothing."""
+
+
 class ReceiptError(SpoolError):
     """What was to be taken under a key was taken before, or something else was. `found` is what stands there."""
 
@@ -233,7 +237,7 @@ class Spool(Protocol):
         """
 
     async def claim_selected(self, selection: Selection, *, limit: int) -> list[ClaimedMessage]:
-        """Claim queued and suspended recipients for an operator's command, due or not."""
+        """Claim queued and suspended recipients for an operator's command, due or not, damaged or not."""
 
     async def claim_aged(
         self, *, tried_before: float, untried_before: float, limit: int, held: Sequence[int] = ()
@@ -258,7 +262,7 @@ class Spool(Protocol):
         """Put claimed recipients back where they were; `not_before` tells which of them are due later than before."""
 
     async def block(self, message_id: int, number: int) -> bytes:
-        """Read block `number` of a message's content."""
+        """Read block `number` of a message's content. Raises DamagedError where there is none."""
 
     async def set_sites(self, sites: Mapping[str, str]) -> None:
         """Remember to which site domains belong."""

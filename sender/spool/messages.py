@@ -77,16 +77,23 @@ def _found(row: list[Any]) -> Found:
     )
     damage = ""
     if row[14] is not None:
-        try:
-            message.options = Options.of(orjson.loads(row[14]))
-        except (ValueError, TypeError, AttributeError):
-            message.options, damage = NO_OPTIONS, "what its client asked for cannot be read"
+        options = options_of(row[14])
+        message.options = options or NO_OPTIONS
+        damage = "" if options is not None else "what its client asked for cannot be read"
     length = row[12]
     if length is None:
         length, damage = 0, "it has no content"
     elif message.blocks == 1 and length != message.size:
         damage = f"it has {length} bytes of content, and {message.size} were accepted"
     return Found(message, row[10], row[11], length, damage)
+
+
+def options_of(stored: str) -> Options | None:
+    """Read what a client asked for; None where that cannot be read."""
+    try:
+        return Options.of(orjson.loads(stored))
+    except (ValueError, TypeError):
+        return None
 
 
 def give_contents(connection: sqlite3.Connection, messages: Mapping[int, ClaimedMessage]) -> None:

@@ -7,14 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from sender.core.errors import SpoolError
 from sender.core.identity import id_at, id_text, id_time
-from sender.spool.contract import QueueRow, State
+from sender.core.options import NO_OPTIONS
+from sender.spool.contract import DamagedError, Priority, QueueRow, State
+from sender.spool.messages import options_of
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
 
+_SHOWN = ("send_at", "campaign", "metadata", "envelope_id", "submitter")  # of what a client asked for
+_UNREADABLE = {"at": "", "outcome": "unreadable", "reply": "this line of the history cannot be read"}
+_SEND_AT = "iif(json_valid(m.options), CAST(m.options ->> 'send_at' AS REAL), NULL)"
+_QUEUED = (
+    "SELECT queue_id, due_at, attempts, message_id, CASE WHEN due_at > ?1 AND attempts = 0 AND history = ''"  # noqa: S608
+    f" THEN EXISTS (SELECT 1 FROM messages m WHERE m.id = message_id AND {_SEND_AT} > ?1) ELSE 0 END AS scheduled"
+    " FROM recipients WHERE state = 0"
+)
 _STALE_S = 3600.0  # content without a message that is older than this belongs to nobody
 
 
@@ -50,25 +59,28 @@ def block(connection: sqlite3.Connection, message_id: int, number: int) -> bytes
             "SELECT content FROM blocks WHERE message_id = ? AND number = ?", (message_id, number)
         ).fetchone()
     if row is None:
-        raise SpoolError("read content", f"message {id_text(message_id)} has no block {number}")
+        raise DamagedError("read content", f"message {id_text(message_id)} has no block {number}")
     return bytes(row[0])
 
 
 def queue_report(connection: sqlite3.Connection, now: float) -> list[dict[str, Any]]:
-    """Count recipients by queue and state."""
+    """Count recipients by queue and state. What is to be sent later, and was not tried yet, has no age."""
     # Each state by its own index: what has ended is kept for a while, and is not to be read for this.
     rows = connection.execute(
+        f"SELECT g.*, (SELECT {_SEND_AT} FROM messages m WHERE m.id = g.first) FROM ("  # noqa: S608
         "SELECT q.id, q.domain, d.site, q.stream, q.priority, coalesce(d.last_reply, ''),"
-        " sum(s.queued), sum(s.due), sum(s.in_flight), sum(s.held), sum(s.deferred), min(s.first)"
+        " sum(s.queued), sum(s.due), sum(s.in_flight), sum(s.held), sum(s.deferred), sum(s.scheduled),"
+        " min(s.first) AS first"
         " FROM ("
         "SELECT queue_id, count(*) AS queued, sum(due_at <= ?1) AS due, 0 AS in_flight, 0 AS held,"
-        " sum(due_at > ?1 AND attempts > 0) AS deferred, min(message_id) AS first"
-        " FROM recipients WHERE state = 0 GROUP BY queue_id"
-        " UNION ALL SELECT queue_id, 0, 0, 1, 0, 0, message_id FROM recipients WHERE state = 1"
-        " UNION ALL SELECT queue_id, 0, 0, 0, 1, 0, message_id FROM recipients WHERE state = 2"
-        ") s JOIN queues q ON q.id = s.queue_id LEFT JOIN domains d ON d.name = q.domain GROUP BY q.id",
+        " sum(due_at > ?1 AND attempts > 0) AS deferred, sum(scheduled) AS scheduled,"
+        " min(iif(scheduled, NULL, message_id)) AS first"
+        f" FROM ({_QUEUED}) GROUP BY queue_id"
+        " UNION ALL SELECT queue_id, 0, 0, 1, 0, 0, 0, message_id FROM recipients WHERE state = 1"
+        " UNION ALL SELECT queue_id, 0, 0, 0, 1, 0, 0, message_id FROM recipients WHERE state = 2"
+        ") s JOIN queues q ON q.id = s.queue_id LEFT JOIN domains d ON d.name = q.domain GROUP BY q.id) g",
         (now,),
-    )
+    ).fetchall()
     names = (
         "id",
         "domain",
@@ -81,10 +93,29 @@ def queue_report(connection: sqlite3.Connection, now: float) -> list[dict[str, A
         "in_flight",
         "held",
         "deferred",
+        "scheduled",
     )
+    # Ids tell the age of all but what had to wait: where such a message seems to be the oldest, look closer.
+    oldest = {row[0]: id_time(row[12]) for row in rows if row[12] is not None}
+    oldest |= _began_at(connection, [row[0] for row in rows if row[13] is not None], now)
     return [
-        {**dict(zip(names, row[:11], strict=True)), "oldest_age_s": max(0.0, now - id_time(row[11]))} for row in rows
+        {**dict(zip(names, row[:12], strict=True)), "oldest_age_s": max(0.0, now - oldest.get(row[0], now))}
+        for row in rows
     ]
+
+
+def _began_at(connection: sqlite3.Connection, queue_ids: Sequence[int], now: float) -> dict[int, float]:
+    """Give the instant from which the age of the oldest recipient of each queue counts."""
+    if not queue_ids:
+        return {}
+    rows = connection.execute(
+        f"SELECT s.queue_id, min(max(m.accepted_at, coalesce({_SEND_AT}, 0))) FROM ("  # noqa: S608
+        f"SELECT queue_id, message_id FROM ({_QUEUED}) WHERE NOT scheduled"
+        " UNION ALL SELECT queue_id, message_id FROM recipients WHERE state IN (1, 2)"
+        ") s JOIN messages m ON m.id = s.message_id WHERE s.queue_id IN (SELECT value FROM json_each(?2)) GROUP BY 1",
+        (now, orjson.dumps(list(queue_ids)).decode()),
+    )
+    return dict(rows.fetchall())
 
 
 def ahead(connection: sqlite3.Connection, queue_ids: Sequence[int], due_before: float) -> int:
@@ -100,20 +131,26 @@ def ahead(connection: sqlite3.Connection, queue_ids: Sequence[int], due_before: 
 
 
 def message_report(connection: sqlite3.Connection, message_id: int) -> dict[str, Any] | None:
-    """Read a message with its recipients and their histories."""
+    """Read a message with its recipients and their histories; of a damaged one, what there is."""
     message = connection.execute(
-        "SELECT mail_from, stream, priority, accepted_at, size, expires_at, first_recipient, recipients"
+        "SELECT mail_from, stream, priority, accepted_at, size, expires_at, options, first_recipient, recipients"
         " FROM messages WHERE id = ?",
         (message_id,),
     ).fetchone()
     if message is None:
-        return None
+        message = ("", "default", Priority.NORMAL, id_time(message_id), 0, None, None)
+        where, arguments = "r.message_id = ? AND r.state = 2", [message_id]  # those without a message are held
+    else:
+        where, arguments = "r.id >= ? AND r.id < ?", [message[7], message[7] + message[8]]
     recipients = connection.execute(
-        "SELECT r.rcpt_to, r.state, r.attempts, r.due_at, r.history, q.id, q.domain, d.site FROM recipients r"
-        " JOIN queues q ON q.id = r.queue_id LEFT JOIN domains d ON d.name = q.domain"
-        " WHERE r.id >= ? AND r.id < ? ORDER BY r.id",
-        (message[6], message[6] + message[7]),
-    )
+        # A text that is none is read all the same.
+        "SELECT r.rcpt_to, r.state, r.attempts, r.due_at, CAST(r.history AS BLOB), q.id, q.domain, d.site"  # noqa: S608
+        " FROM recipients r JOIN queues q ON q.id = r.queue_id LEFT JOIN domains d ON d.name = q.domain"
+        f" WHERE {where} ORDER BY r.id",
+        arguments,
+    ).fetchall()
+    if not recipients:
+        return None
     return {
         "id": id_text(message_id),
         "mail_from": message[0],
@@ -122,13 +159,14 @@ def message_report(connection: sqlite3.Connection, message_id: int) -> dict[str,
         "accepted_at": message[3],
         "size": message[4],
         "expires_at": message[5],
+        **_asked(message[6]),
         "recipients": [
             {
                 "rcpt_to": row[0],
                 "state": State(row[1]),
                 "attempts": row[2],
                 "due_at": max(row[3], message[3]),
-                "history": [orjson.loads(line) for line in row[4].splitlines()],
+                "history": [*map(_record, row[4].splitlines())],
                 "queue_id": row[5],
                 "domain": row[6],
                 "site": row[7],
@@ -136,3 +174,18 @@ def message_report(connection: sqlite3.Connection, message_id: int) -> dict[str,
             for row in recipients
         ],
     }
+
+
+def _asked(stored: str | None) -> dict[str, Any]:
+    """Give what a client asked for and people want to see, where it did."""
+    options = (options_of(stored) if stored is not None else None) or NO_OPTIONS
+    return {name: value for name in _SHOWN if (value := getattr(options, name))}
+
+
+def _record(line: bytes) -> dict[str, Any]:
+    """Read a line of a history; one that cannot be read says so."""
+    try:
+        record = orjson.loads(line)
+    except ValueError:
+        return _UNREADABLE
+    return record if isinstance(record, dict) else _UNREADABLE

@@ -62,6 +62,8 @@ def _introduction(lane: Mapping[str, Any]) -> Iterator[str]:
     )
     waiting, deferred = lane["queued"], lane["deferred"]
     later = f", {'all' if deferred == waiting else f'{deferred:,}'} of them for a later attempt" if deferred else ""
+    if lane["scheduled"]:
+        later += f", {lane['scheduled']:,} that {'is' if lane['scheduled'] == 1 else 'are'} to be sent later"
     sessions = count(lane["sessions"], "session is", "sessions are")
     yield f"Now {sessions} open, and {count(waiting, 'recipient waits', 'recipients wait')}{later}."
     if lane["shared_with"]:
@@ -177,7 +179,7 @@ def _state(lane: Mapping[str, Any], now: float) -> Iterator[str]:
     if by == "":
         yield from _unblocked(lane, now)
     elif by == "asleep":
-        idle = lane["queued"] <= lane["deferred"]
+        idle = _due(lane) <= 0
         yield "No mail is due for it now." if idle else "Nobody serves it: its mail goes when a delivering daemon runs."
         yield f"This is what was known when it was last at work, {ago(lane['remembered_at'], now)}."
         yield "It fades within a day; the next mail begins with what is left of it."
@@ -215,7 +217,7 @@ def _unblocked(lane: Mapping[str, Any], now: float) -> Iterator[str]:
         at = lane["next_connect_at"]
         again = f" The next may be made {coming(at, now)}." if at is not None else ""
         yield f"The last attempt to connect ended so: {lane['connect_failure']}.{again}"
-    yield "Nothing holds it back." if lane["queued"] > lane["deferred"] else "No mail is due for it now."
+    yield "Nothing holds it back." if _due(lane) > 0 else "No mail is due for it now."
     if lane["growing"]:
         yield "While mail waits it opens one session after another, until one is refused."
     else:
@@ -242,13 +244,18 @@ def _next_try(lane: Mapping[str, Any], now: float, *, full: str = "") -> Iterato
 
 
 def _outlook(lane: Mapping[str, Any]) -> Iterator[str]:
-    due, rate = lane["queued"] - lane["deferred"], lane["present_per_minute"]
+    due, rate = _due(lane), lane["present_per_minute"]
     if lane["blocked_by"] in {"asleep", "suspended"} or due <= 0:
         return
     if not rate:
         yield "Nothing was delivered in the last minute."
         return
     yield f"At the present rate, {rate:,.4g} per minute, what is due is delivered in {duration_text(60 * due / rate)}."
+
+
+def _due(lane: Mapping[str, Any]) -> int:
+    due: int = lane["queued"] - lane["deferred"] - lane["scheduled"]
+    return due
 
 
 def _sentence(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sender.core.explain.rests import why_it_rests
-from sender.core.explain.words import BLOCKS, coming, count, suspension
+from sender.core.explain.words import BLOCKS, coming, count, instant, suspension
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -42,13 +42,15 @@ def explain_recipient(recipient: Mapping[str, Any], lane: Mapping[str, Any] | No
     if history:
         last = history[-1]
         host = f" from {last['host']}" if last.get("host") else ""
-        sentences.append(f"The last answer{host} was: {last['reply']}")
+        sentences.append(f"The last answer{host} was: {last.get('reply', '')}")
     return " ".join(sentences)
 
 
 def _wait(recipient: Mapping[str, Any], lane: Mapping[str, Any] | None, now: float) -> str:
     if lane is not None and recipient["state"] == "in_flight":
         return f"It is among the next in {lane['name']}."
+    if (at := recipient["send_at"]) is not None and at > now and recipient["due_at"] >= at:
+        return f"It is to be sent at {instant(at)}, {coming(at, now)}."
     if recipient["due_at"] > now:
         why = why_it_rests(recipient, lane) or _why_later(recipient)
         return f"It waits until its next attempt, {coming(recipient['due_at'], now)}, because {why}."

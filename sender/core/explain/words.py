@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import email.utils
 from typing import TYPE_CHECKING, Any
 
 from sender.core.quantity import duration_text
+from sender.core.selection import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,6 +29,8 @@ BLOCKS = {
     "suspended": "an operator has suspended it",
     "spool": "outcomes cannot be recorded, so nothing is sent",
 }
+_FOUND = {Fault.DAMAGED: "to be damaged", Fault.POISON: "to make the daemon fail"}
+_HELD = "It is tried again when it is resumed, and ends when it is bounced or deleted."
 _PLACES = {
     "connect": "while connecting",
     "banner": "at the banner",
@@ -68,6 +72,11 @@ def time_of_day(at: float) -> str:
     return f"{minutes // 60:02}:{minutes % 60:02} UTC"
 
 
+def instant(at: float) -> str:
+    """Write a day and its time in UTC."""
+    return email.utils.formatdate(at, usegmt=True)
+
+
 def quote(text: str) -> str:
     """Quote what somebody said, after a colon; nothing where nothing was said."""
     return f': "{text}"' if text else ""
@@ -86,9 +95,13 @@ def names(those: Sequence[str]) -> str:
 
 
 def suspension(of: Mapping[str, Any] | None, now: float) -> str:
-    """Say what an operator holds, since when, why, and until when."""
+    """Say what an operator holds, or what is held for a fault of its own, since when, why, and until when."""
     if of is None:
         return "An operator holds it; it goes when it is resumed."
+    fault = Fault.of(of["reason"])
+    if fault is not None:
+        why = of["reason"].removeprefix(fault.reason(""))
+        return f"It has been held since it was found {_FOUND[fault]}, {ago(of['since'], now)}: {why}. {_HELD}"
     reason = f' ("{of["reason"]}")' if of["reason"] else ""
     text = f"An operator suspended {of['what']} {ago(of['since'], now)}{reason}"
     return f"{text}; it goes when it is resumed" + (

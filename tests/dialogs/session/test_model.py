@@ -57,6 +57,7 @@ class Run:
             host="model",
             address="",
             tls="",
+            verified=False,
             extensions=EXTENSIONS[self.extensions],
             timeouts=limits(1.0),
             habits=self.habits,

@@ -112,6 +112,14 @@ def test_a_domain_is_queued_in_lower_case_a_labels_without_a_final_dot(domain: s
     assert domain_of(f"someone@{domain}") == canonical
 
 
+@pytest.mark.parametrize("domain", ["-Ü-.test", "B..test", "", "[127.0.0.1"])
+def test_the_domain_of_a_damaged_mailbox_is_what_stands_there(domain: str) -> None:
+    """Mail whose address was spoilt in the spool can be recorded and ended as any other."""
+    with pytest.raises(AddressError):
+        canonical_domain(domain)
+    assert domain_of(f"someone@{domain}") == domain.lower()
+
+
 @given(_domains)
 def test_the_case_of_a_domain_does_not_matter(domain: str) -> None:
     """Two spellings of a domain that differ in case and a final dot have one canonical form."""

@@ -13,6 +13,7 @@ from sender.core.notify import (
     checked_notify,
     checked_original,
     decoded,
+    in_ascii,
     occasions,
     original_recipient,
     parameters,
@@ -77,6 +78,7 @@ def test_an_envelope_id_that_is_no_xtext_is_refused(value: str) -> None:
         ("", None),
         ("ORCPT=rfc822;a@b", None),
         ("NOTIFY=NEVER", set()),
+        ("NOTIFY=FAILURE", {Occasion.FAILURE}),
         ("NOTIFY=SUCCESS,DELAY ORCPT=rfc822;a@b", {Occasion.SUCCESS, Occasion.DELAY}),
     ],
 )
@@ -95,6 +97,8 @@ def test_parameters_are_written_as_rcpt_takes_them() -> None:
 def test_the_original_recipient_is_decoded_for_people() -> None:
     """A notice shows the address and not its encoding."""
     assert original_recipient("NOTIFY=DELAY ORCPT=rfc822;a+2Bb@c") == "rfc822; a+b@c"
+    assert original_recipient("ORCPT=RFC822;a+3Db@C.test") == "RFC822; a=b@C.test"
+    assert original_recipient("ORCPT=utf-8;j\\x{F6}rg@c.test") == "utf-8; j\\x{F6}rg@c.test"
     assert original_recipient("NOTIFY=DELAY") == ""
 
 
@@ -105,3 +109,14 @@ def test_decoding_gives_back_what_was_encoded_and_no_line_end(text: str) -> None
     shown = decoded(xtext)
     assert shown.isprintable()
     assert "".join(c if 32 <= ord(c) < 127 else f"+{ord(c):02X}" for c in text) == shown
+
+
+@given(st.text(st.characters(min_codepoint=0xA0, max_codepoint=0x10FFFF, exclude_categories=["Cs"]), min_size=1))
+def test_an_address_beyond_ascii_is_written_for_a_receiver_that_takes_none(address: str) -> None:
+    """What has no place in ASCII is written as RFC 6533 does, in a form that is taken again; all else stays."""
+    dsn = parameters(notify="NEVER", original=f"utf-8;x{address[:20]}@example.org")
+    written = in_ascii(dsn)
+    assert written.isascii()
+    assert written.startswith("NOTIFY=NEVER ORCPT=utf-8;x\\x{")
+    assert checked_original(written.partition("ORCPT=")[2])
+    assert in_ascii(written) == written

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from sender.core.options import NO_OPTIONS, OptionError, Options, checked_name, checked_priority, checked_times
@@ -64,3 +66,23 @@ def test_times_that_cannot_be_kept_are_refused(send_at: float | None, expires_at
     """A message does not wait for too long, and does not expire before it was to be sent."""
     with pytest.raises(OptionError):
         checked_times(send_at=send_at, expires_at=expires_at, now=NOW, max_hold_s=DAY_S)
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        {"send_at": "tomorrow"},
+        {"warn_at": None},
+        {"require_tls": 1},
+        {"campaign": 5},
+        {"metadata": ["a"]},
+        {"envelope_id": {}},
+        ["campaign"],
+        "campaign",
+        7,
+    ],
+)
+def test_what_nobody_has_asked_for_is_refused(stated: Any) -> None:  # noqa: ANN401 - JSON
+    """A value of another kind than was stored, or no object at all, is not read as something."""
+    with pytest.raises(TypeError, match="must be"):
+        Options.of(stated)

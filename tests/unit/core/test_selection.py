@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sender.core.selection import Kind, Selection
+from sender.core.selection import Fault, Kind, Selection
 
 _MAIL = {"domain": "example.org", "site": "mx.example.net", "source": "default", "stream": "news"}
 
@@ -37,3 +37,15 @@ def test_mail_without_a_way_is_covered_by_no_site_and_no_source() -> None:
 def test_a_selection_says_what_it_selects(selection: Selection, words: str) -> None:
     """A selection prints as its kind and value."""
     assert str(selection) == words
+
+
+@pytest.mark.parametrize("fault", Fault)
+def test_a_fault_is_read_out_of_the_reason_that_it_gives(fault: Fault) -> None:
+    """A message that is held for a fault of its own is told from one that an operator holds by its reason."""
+    assert Fault.of(fault.reason("whatever: it is")) is fault
+
+
+@pytest.mark.parametrize("reason", ["", "damaged", "too loud: damaged", "Poison: ivy"])
+def test_an_operators_reason_is_no_fault(reason: str) -> None:
+    """What an operator writes is taken as it is."""
+    assert Fault.of(reason) is None

@@ -51,6 +51,7 @@ class _Lead:
         self.stops_after: str = ""  # whose answer ends what may be done
         self.ends_after: str = ""  # and whose ends the session for there are too many
         self.enveloped_before_answer = False
+        self.fails_at = ""  # where our own code does
         settings = SimpleNamespace(delivery=DeliverySettings.model_validate({"idle_timeout": "20ms"}))
         around = SimpleNamespace(clock=Clock(), spool=_Spool(), settings=settings)
         self.crew = Crew(self, cast("Surroundings", around))
@@ -67,7 +68,12 @@ class _Lead:
                 await asyncio.wait(self.crew.tasks)
         return self.heard
 
+    def _perhaps_fail(self, at: str) -> None:
+        if at == self.fails_at:
+            raise ZeroDivisionError(at)
+
     async def contact(self) -> Session | NoSession:
+        self._perhaps_fail("contact")
         target = Target(
             host="mx",
             address=self._receiver.host,
@@ -81,6 +87,7 @@ class _Lead:
         return session
 
     def connected(self, ticket: Ticket, session: Session) -> None:
+        self._perhaps_fail("connected")
         ticket.open = True
 
     def not_connected(self, failure: NoSession, ticket: Ticket) -> bool:
@@ -97,16 +104,21 @@ class _Lead:
         self, delivery: Delivery, session: Session, ticket: Ticket, answers: list[Answer], seconds: float
     ) -> bool:
         name = _name(delivery)
+        self._perhaps_fail(f"answer {name}")
         self.heard.append(f"answer {name}")
         self.answers[name] = answers
         ticket.proven = self.proves
         self._stopped |= name == self.stops_after
         return name == self.ends_after
 
-    def not_tried(self, delivery: Delivery, error: Exception) -> None:
-        self.heard.append(f"fault {_name(delivery)}")
+    def not_tried(self, delivery: Delivery, error: Exception, *, answered: bool = False) -> None:
+        self.heard.append(f"{'late ' if answered else ''}fault {_name(delivery)}")
+
+    def failed(self, error: Exception) -> None:
+        self.heard.append(f"failed for {error}")
 
     def goes_on(self, session: Session) -> bool:
+        self._perhaps_fail("goes on")
         return session.usable and not self._stopped
 
     def idle_enough(self) -> bool:
@@ -207,3 +219,36 @@ async def test_who_is_idle_gets_the_next_message_first(receiver: Receiver) -> No
     loop = asyncio.get_running_loop()
     lead.crew._idle[loop.create_future()] = loop.call_later(PATIENCE_S, lambda: None)
     assert await lead.work() == [*(f"{what} r{number}" for number in range(3) for what in ("begin", "answer")), "left"]
+
+
+@pytest.mark.parametrize("stage", ["contact", "connected"])
+async def test_a_session_that_cannot_be_set_up_is_told(receiver: Receiver, stage: str) -> None:
+    """Whatever our own code raises there, the lane hears of it before it hears that the session has ended."""
+    lead = _Lead(receiver, 1)
+    lead.fails_at = stage
+    assert await lead.work() == [f"failed for {stage}", "left"]
+    assert len(lead.waiting) == 1
+
+
+async def test_a_fault_between_messages_ends_the_session_and_is_told(receiver: Receiver) -> None:
+    """Nothing that our own code raises is repeated at once without the lane's knowledge."""
+    lead = _Lead(receiver, 2)
+    lead.proves, lead.fails_at = False, "goes on"
+    assert await lead.work() == ["begin r0", "answer r0", "failed for goes on", "left"]
+
+
+async def test_a_fault_after_the_answer_is_told_as_one(receiver: Receiver) -> None:
+    """What a receiver has answered and nobody could record is not taken for what was not tried."""
+    lead = _Lead(receiver, 3)
+    lead.fails_at = "answer r0"
+    assert await lead.work() == ["begin r0", "late fault r0", "left"]
+
+
+async def test_what_was_begun_behind_a_fault_is_put_back(receiver: Receiver) -> None:
+    """The message behind one under which our own code fails is not blamed for it."""
+    lead = _Lead(receiver, 4)
+    lead.fails_at = "answer r1"
+    assert await lead.work() == [
+        *["begin r0", "answer r0"],
+        *["begin r1", "begin r2", "late fault r1", "back r2", "left"],
+    ]

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 from typing import cast
 
 import pytest
 
+from sender.core.identity import id_text
+from sender.core.options import NO_OPTIONS, Options
 from sender.core.outcome import Outcome, Reason, Scope, Trouble
 from sender.core.reply import Reply
 from sender.core.stage import Stage
-from sender.engine.delivery import Delivery, Judgement, again, judge, split
+from sender.engine.delivery import Delivery, Judgement, again, judge, split, way_of
 from sender.rules import shipped_classifier
 from sender.smtp.session import Answer, Session
-from sender.spool.contract import Spool
+from sender.spool.contract import ClaimedMessage, DamagedError, Spool
 
 from .values import CONTENT, message, recipients
 
 
 class _FakeSession:
-    """A session is asked for two things: its host, and how many transactions it has had."""
+    """A session is asked for what it is, and how many transactions it has had."""
 
     host = "mx.example.org"
+    address = "192.0.2.1"
+    tls = "TLSv1.3"
+    tells = True
 
     def __init__(self, transactions: int) -> None:
         self.transactions = transactions
@@ -241,9 +248,74 @@ async def test_a_message_goes_out_as_it_was_claimed() -> None:
     """A session gets sender, recipients and first block; further blocks are read from the spool."""
     claimed = recipients("a@example.org", "b@example.org")
     spool = cast("Spool", _FakeSpool())
-    outgoing = Delivery(message(*claimed, blocks=3), claimed).outgoing(spool)
+    long = replace(message(*claimed, blocks=3), size=len(CONTENT) + 2 * len(b"block 1 of 4711"))
+    outgoing = Delivery(long, claimed).outgoing(spool)
     assert (outgoing.mail_from, outgoing.rcpt_tos) == ("me@example.com", ["a@example.org", "b@example.org"])
     assert outgoing.first == CONTENT
     assert outgoing.more is not None
     assert [block async for block in outgoing.more()] == [b"block 1 of 4711", b"block 2 of 4711"]
     assert Delivery(message(*claimed), claimed).outgoing(spool).more is None
+
+
+def _long(*blocks: bytes, **facts: int | None) -> ClaimedMessage:
+    """Give a message whose further blocks are what the spool of these tests gives."""
+    whole = b"".join((CONTENT, *blocks))
+    of = message(*recipients("a@example.org"), blocks=1 + len(blocks))
+    return replace(of, **{"size": len(whole), "checksum": zlib.crc32(whole), **facts})  # type: ignore[arg-type]
+
+
+async def _read(of: ClaimedMessage) -> list[bytes]:
+    """Read the further blocks of a message until one is damaged; that is the last."""
+    outgoing = Delivery(of, of.recipients).outgoing(cast("Spool", _FakeSpool()))
+    assert outgoing.more is not None
+    read: list[bytes] = []
+    try:
+        async for block in outgoing.more():
+            read.append(block)  # noqa: PERF401 - what came before the error counts
+    except DamagedError as error:
+        read.append(str(error.why).encode())
+    return read
+
+
+_BLOCKS = (b"block 1 of 4711", b"block 2 of 4711")
+
+
+@pytest.mark.parametrize("checksum", [True, False])
+async def test_content_of_several_blocks_is_given_as_it_was_accepted(*, checksum: bool) -> None:
+    """All blocks are given where their checksum is the one that was accepted, or where nobody knows it."""
+    of = _long(*_BLOCKS) if checksum else _long(*_BLOCKS, checksum=None)
+    assert await _read(of) == [*_BLOCKS]
+
+
+@pytest.mark.parametrize(
+    "of",
+    [
+        _long(b"block 1 of 4711", b"block 2 of 4712"),
+        _long(b"block 1 of 4710", b"block 2 of 4711"),
+        replace(_long(*_BLOCKS), content=CONTENT.swapcase()),
+        _long(*_BLOCKS, size=1, checksum=None),
+        _long(b"block 1 of 4711", b"block 2 of 4711 and more", checksum=None),
+    ],
+    ids=["last block", "another block", "first block", "size", "size of a block"],
+)
+async def test_x11_the_last_block_of_damaged_content_is_not_given(of: ClaimedMessage) -> None:
+    """A session that carries it does not come to the final dot."""
+    expected = f"the content of message {id_text(of.id)} is not what was accepted"
+    assert await _read(of) == [b"block 1 of 4711", expected.encode()]
+
+
+def test_a_receiver_gets_what_was_asked() -> None:
+    """A session hears of the options of a message, and of the parameters of each recipient."""
+    claimed = recipients("a@example.org", "b@example.org")
+    claimed[1].dsn = "NOTIFY=NEVER"
+    of = replace(message(*claimed), options=Options(returns="HDRS"))
+    outgoing = Delivery(of, claimed).outgoing(cast("Spool", _FakeSpool()))
+    assert (outgoing.options, outgoing.dsn) == (Options(returns="HDRS"), ["", "NOTIFY=NEVER"])
+    assert Delivery(message(*claimed), claimed).outgoing(cast("Spool", _FakeSpool())).options is NO_OPTIONS
+
+
+def test_the_way_of_an_attempt_is_that_of_its_session() -> None:
+    """Host, address, TLS, and whether the receiver tells senders itself are the session's."""
+    way = way_of(cast("Session", _FakeSession(1)), site="mx.example.org", source="default", seconds=1.5)
+    assert (way.site, way.source, way.session_s) == ("mx.example.org", "default", 1.5)
+    assert (way.host, way.address, way.tls, way.tells) == ("mx.example.org", "192.0.2.1", "TLSv1.3", True)

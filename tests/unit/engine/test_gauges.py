@@ -58,3 +58,13 @@ def test_a_window_that_lanes_share_counts_once() -> None:
     assert _value(metrics, "sender_lane_sessions", "p") == 3
     assert _value(metrics, "sender_lane_queued", "p") == 30
     assert all(lane.counted == [7.0] for lane in lanes)
+
+
+def test_scheduled_mail_is_a_state_of_its_own() -> None:
+    """Each state that a survey found has its series, those without mail too."""
+    metrics = Metrics()
+    observe(metrics, [], Survey(recipients={"queued": 2, "scheduled": 3}, oldest_s={"queued": 5.0}), 7.0)
+    states = ("queued", "scheduled", "deferred", "suspended", "in_flight")
+    read = metrics.registry.get_sample_value
+    assert [read("sender_queue_recipients", {"state": state}) for state in states] == [2, 3, 0, 0, 0]
+    assert [read("sender_queue_oldest_seconds", {"state": state}) for state in states] == [5, 0, 0, 0, 0]

@@ -165,6 +165,20 @@ async def test_starttls_secures_the_session_and_begins_it_anew() -> None:
     assert receiver.arrivals[0].tls
 
 
+async def test_requiretls_is_offered_under_tls_only() -> None:
+    """Before TLS the extension is neither offered nor taken (RFC 8689 section 2); under it the parameter arrives."""
+    behaviour = Behaviour(tls=server_context(), requiretls=True)
+    async with Receiver(behaviour, keep_arrivals=True) as receiver, Client(receiver) as client:
+        assert "REQUIRETLS" not in await client.greet()
+        assert codes(await client.say("MAIL FROM:<me@a.test> REQUIRETLS")) == ["555"]
+        await client.say("STARTTLS")
+        await client.secure(client_context())
+        assert "REQUIRETLS" in (await client.say("EHLO client.test"))[0]
+        assert codes(await client.say("MAIL FROM:<me@a.test> REQUIRETLS=1")) == ["555"]
+        await client.say("MAIL FROM:<me@a.test> REQUIRETLS", "RCPT TO:<you@b.test>", "BDAT 2 LAST\r\nx")
+    assert [arrival.parameters for arrival in receiver.arrivals] == [{"REQUIRETLS": ""}]
+
+
 async def test_what_was_sent_before_tls_is_forgotten() -> None:
     """Commands smuggled in behind STARTTLS are not answered under TLS (RFC 3207)."""
     async with Receiver(Behaviour(tls=server_context())) as receiver, Client(receiver) as client:

@@ -35,7 +35,7 @@ from sender.simulation.clockwork import Clockwork
 from sender.simulation.mail import Mail, Message
 from sender.simulation.receiver import Receiver, Visit
 from sender.simulation.scenario import Scenario
-from sender.smtp.offer import Announced
+from sender.smtp.offer import Announced, Offer
 from sender.smtp.session import Answer, Outgoing, Session
 from sender.spool.contract import Claim, ClaimedMessage, ClaimedRecipient
 
@@ -152,6 +152,7 @@ class _ModelSession(Session):
         self.closed_by = None
         self.announced = Announced()
         self._over = False
+        self._offer = Offer()
         self._receiver = receiver
         self._visit: Visit | None = visit
         self._seen = seen
@@ -224,7 +225,7 @@ class Seen:
     windows: list[int] = field(default_factory=list)  # one a second
 
 
-class _ModelLane(Lane):
+class ModelLane(Lane):
     """A lane that calls the model receiver."""
 
     receiver: Receiver
@@ -256,18 +257,18 @@ def reply(refusal: Refusal) -> Reply:
     return Reply.parse(_TEXTS[verdict.reason] + wait)
 
 
-def run(scenario: Scenario, seed: int = 0) -> Seen:
+def run(scenario: Scenario, seed: int = 0, kind: type[ModelLane] = ModelLane) -> Seen:
     """Let the daemon's lane work for the time of a scenario."""
     with asyncio.Runner(loop_factory=JumpingLoop) as runner:
-        return runner.run(_run(scenario, seed))
+        return runner.run(_run(scenario, seed, kind))
 
 
-async def _run(scenario: Scenario, seed: int) -> Seen:
+async def _run(scenario: Scenario, seed: int, kind: type[ModelLane]) -> Seen:
     loop = asyncio.get_running_loop()
     stream = f"{seed}/{scenario.name}"
     receiver = Receiver(scenario.receiver, clockwork=_LoopClockwork(loop), domains=1, seed=stream)
     spool = _Spool(endless=scenario.mail.rate is None)
-    lane = _lane(scenario, loop, spool, Random(f"{stream}/0/controller"))
+    lane = _lane(scenario, loop, spool, Random(f"{stream}/0/controller"), kind)
     lane.receiver, lane.seen = receiver, Seen()
     queue = Queue(id=_QUEUE, domain="b.test", stream="default", priority=1, due_at=0.0, queued=1)
     if scenario.mail.rate is None:
@@ -300,7 +301,9 @@ def _arrive(lane: Lane, queue: Queue, spool: _Spool) -> None:
     lane.pump()
 
 
-def _lane(scenario: Scenario, loop: asyncio.AbstractEventLoop, spool: _Spool, rng: Random) -> _ModelLane:
+def _lane(
+    scenario: Scenario, loop: asyncio.AbstractEventLoop, spool: _Spool, rng: Random, kind: type[ModelLane]
+) -> ModelLane:
     table = scenario.sender
     settings = Settings.model_validate(
         {
@@ -324,6 +327,7 @@ def _lane(scenario: Scenario, loop: asyncio.AbstractEventLoop, spool: _Spool, rn
         router=cast("Any", None),
         settler=Settler(settings, cast("Any", spool), committer, clock, rng, metrics, events=False),
         committer=committer,
+        holding=cast("Any", None),
         metrics=metrics,
         events=events,
         clock=clock,
@@ -334,4 +338,4 @@ def _lane(scenario: Scenario, loop: asyncio.AbstractEventLoop, spool: _Spool, rn
     route = Route(site="mx.b.test", hosts=(), port=25, static=True)
     placement = Placement(source="default", site="mx.b.test", tls="none", provider=None, limited_as="mx.b.test")
     allowance = Allowance(placement.allowance, around, None, ceiling=table.max_window)
-    return _ModelLane(placement=placement, route=route, allowance=allowance, around=around, memory=None)
+    return kind(placement=placement, route=route, allowance=allowance, around=around, memory=None)

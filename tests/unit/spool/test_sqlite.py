@@ -15,8 +15,9 @@ import pytest
 
 from sender.core.errors import SpoolBusyError, SpoolError
 from sender.core.identity import id_text
+from sender.core.options import NO_OPTIONS
 from sender.spool import schema
-from sender.spool.contract import Priority, QueueRow
+from sender.spool.contract import Priority, QueueRow, State
 from sender.spool.sqlite import Role, open_spool
 
 from .place import NOW, SITE, SqlitePlace, addresses, claim, mail, settlements
@@ -81,18 +82,42 @@ async def test_an_empty_file_is_migrated(place: SqlitePlace) -> None:
     assert addresses(await claim(spool)) == ["you@b.test"]
 
 
-async def test_a_spool_of_the_first_version_goes_on(place: SqlitePlace) -> None:
-    """Mail that an older program took is delivered; of it nobody knows whether a line begins with a dot."""
+def _older(place: SqlitePlace, version: int) -> None:
+    """Make a spool as an older program left it, with one message."""
     place.path.parent.mkdir()
     place.path.touch(0o600)
     with closing(sqlite3.connect(place.path)) as connection:
         connection.executescript(schema.MIGRATIONS[0])
         connection.executescript(_OLD_MAIL)
-        connection.execute("PRAGMA user_version = 1")
+        for migration in schema.MIGRATIONS[1:version]:
+            connection.executescript(migration)
+        connection.execute(f"PRAGMA user_version = {version}")
+
+
+async def test_a_spool_of_the_first_version_goes_on(place: SqlitePlace) -> None:
+    """Mail that an older program took is delivered; of it nobody knows whether a line begins with a dot."""
+    _older(place, 1)
     spool = await place.open()
     await spool.accept(replace(mail(), dotted=False))
     claimed = await claim(spool)
     assert [(message.content[:5], message.dotted) for message in claimed] == [(b"old\r\n", True), (b"Subje", False)]
+
+
+@pytest.mark.parametrize("version", range(1, len(schema.MIGRATIONS)))
+async def test_c9_mail_of_each_earlier_version_is_delivered(place: SqlitePlace, version: int) -> None:
+    """It asks for nothing, its checksum is not known, it is found by its id, and it ends as any other."""
+    _older(place, version)
+    spool = await place.open()
+    (old,) = await claim(spool)
+    assert (old.options, old.checksum, old.recipients[0].dsn) == (NO_OPTIONS, None, "")
+    assert old.began_at == old.accepted_at
+    (row,) = await spool.queue_report(NOW)
+    assert (row["in_flight"], row["scheduled"]) == (1, 0)
+    await spool.settle(settlements([old]), [], {}, NOW)
+    assert await spool.totals() == {"delivered": 1}
+    report = await spool.message_report(old.id)
+    assert report is not None
+    assert [recipient["state"] for recipient in report["recipients"]] == [State.DELIVERED]
 
 
 async def test_a_migration_that_fails_leaves_the_version_before(

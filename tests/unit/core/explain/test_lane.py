@@ -217,6 +217,14 @@ def test_a_lane_that_cannot_connect_says_what_happened_and_when_it_tries_again()
     )
 
 
+@pytest.mark.parametrize(("scheduled", "are"), [(1, "1 that is"), (3000, "3,000 that are")])
+def test_what_is_to_be_sent_later_is_not_due(scheduled: int, are: str) -> None:
+    """Mail that was scheduled is told apart, and nothing holds it back or is promised for it."""
+    text = _text(queued=scheduled + 2, deferred=2, scheduled=scheduled)
+    assert f"{scheduled + 2:,} recipients wait, 2 of them for a later attempt, {are} to be sent later." in text
+    assert "No mail is due for it now." in text
+
+
 def test_a_lane_that_is_suspended_says_by_what_and_for_how_long() -> None:
     """An operator's suspension is told with its reason and its end."""
     held = {"what": "site mx.example.org", "since": NOW - 600, "until": NOW + HOUR, "reason": "they asked"}

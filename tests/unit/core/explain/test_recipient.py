@@ -11,6 +11,7 @@ from sender.core.explain import expected_at, explain_recipient
 from .figures import HOUR, NOW, lane, recipient
 
 _BUSY = lane(window=4, growing=False, queued=120, present_per_minute=60, blocked_by="window", next_change_at=NOW + 30)
+_HELD = {"what": "message 06chyk9v4k000", "since": NOW - 30, "until": None}
 _DOWN = lane(queued=8, blocked_by="connect_failed", next_change_at=NOW + 100)
 
 
@@ -94,6 +95,50 @@ _DOWN = lane(queued=8, blocked_by="connect_failed", next_change_at=NOW + 100)
             ),
             None,
             "An operator suspended domain example.org 30s ago; it goes when it is resumed.",
+        ),
+        (
+            recipient(
+                state="suspended",
+                suspension={**_HELD, "reason": "damaged: it has no content"},
+            ),
+            None,
+            (
+                "It has been held since it was found to be damaged, 30s ago: it has no content. "
+                "It is tried again when it is resumed, and ends when it is bounced or deleted."
+            ),
+        ),
+        (
+            recipient(
+                state="suspended",
+                suspension={**_HELD, "reason": "poison: ValueError('x')"},
+            ),
+            None,
+            (
+                "It has been held since it was found to make the daemon fail, 30s ago: ValueError('x'). "
+                "It is tried again when it is resumed, and ends when it is bounced or deleted."
+            ),
+        ),
+        (
+            recipient(due_at=NOW + HOUR, send_at=NOW + HOUR, expires_at=NOW + 25 * HOUR),
+            None,
+            (
+                "It is to be sent at Mon, 21 Sep 2026 10:30:00 GMT, in 1h (10:30 UTC). "
+                "If it has not been delivered in 1d 1h, it is returned to its sender."
+            ),
+        ),
+        (recipient(send_at=NOW + HOUR), None, "It is due, and goes as soon as a lane serves it."),
+        (
+            recipient(due_at=NOW + 90, send_at=NOW - HOUR, attempts=1, history=[{"reply": "450 4.2.0 later"}]),
+            None,
+            (
+                "It waits until its next attempt, in 1m 30s (09:31 UTC), because attempt 1 was deferred. "
+                "The last answer was: 450 4.2.0 later"
+            ),
+        ),
+        (
+            recipient(state="removed", history=[{"at": "2026-09-21T09:00:00.000Z"}]),
+            None,
+            "It is removed; nothing more happens. The last answer was: ",
         ),
     ],
 )
