@@ -424,8 +424,6 @@ def _of_listener(settings: Settings, smtp: SmtpSettings) -> Iterator[tuple[str, 
         yield "tls_key" if smtp.tls_cert else "tls_cert", "", "must be set with the other of tls_cert and tls_key"
     if smtp.listen_tls and not smtp.tls_cert:
         yield "tls_cert", "", "must be set where listen_tls is"
-    if smtp.users_file and not smtp.tls_cert:
-        yield "tls_cert", "", "must be set where users_file is: AUTH is taken under TLS only"
     if smtp is not settings.smtp and not (smtp.listen or smtp.listen_tls):
         yield "listen", "", "must name an address, or listen_tls must"
     for key in ("users_file", "tls_cert", "tls_key"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from sender.intake.acceptance import Acceptance
     from sender.settings import SmtpSettings
 
+log = logging.getLogger(__name__)
 _BACKLOG = 512
 
 
@@ -27,11 +29,14 @@ class Listener:
     ) -> None:
         self._acceptance = acceptance
         self._limits = limits
+        self._name = name
         self._admission = Admission(acceptance, users, name=name, limits=limits)
         self._servers: list[asyncio.Server] = []
 
     async def start(self) -> None:
         """Listen. Raises OSError."""
+        if self._limits.users_file and not self._limits.tls_cert:
+            log.warning("listener %s: no user can log in: AUTH is taken under TLS, and tls_cert is not set", self._name)
         for endpoint in self._limits.listen:
             await self._listen(endpoint, implicit_tls=False)
         for endpoint in self._limits.listen_tls:
