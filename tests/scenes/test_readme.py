@@ -1,0 +1,66 @@
+"""The examples of the README are run as they stand there."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sender.sandbox import Behaviour
+from sender.settings import from_tables
+
+if TYPE_CHECKING:
+    from tests.scenes.world import World
+
+_README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+_CALL = re.compile(r"^curl .*?(?=\n(?:curl|```))", re.MULTILINE | re.DOTALL)
+_CALLS = [call for block in re.findall(r"```sh\n(.*?```)", _README, re.DOTALL) for call in _CALL.findall(block)]
+
+
+async def _run(world: World, call: str, message_id: str) -> Any:  # noqa: ANN401 - JSON
+    """Run one example against the daemon of a world; give its answer."""
+    script = call.replace("http://127.0.0.1:8025", f"http://127.0.0.1:{world.http_port}").replace(
+        "curl ", "curl --silent --show-error --fail-with-body ", 1
+    )
+    process = await asyncio.create_subprocess_exec(
+        "sh", "-c", f"ID={message_id}\n{script}", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    answer, errors = await process.communicate()
+    assert process.returncode == 0, (call, answer, errors)
+    return json.loads(answer)
+
+
+async def test_every_call_of_the_readme_is_answered(world: World) -> None:
+    """Each example works when it is typed, in the order in which it stands; the mail in them is delivered."""
+    for domain in ("example.net", "example.org"):
+        await world.site(domain, Behaviour(name=f"mx.{domain}"))
+    await world.inbox()
+    await world.start()
+    message_id, paths = "", set()
+    for call in _CALLS:
+        shown = re.search(r"127\.0\.0\.1:8025(/v1/[a-z]+)", call)
+        assert shown is not None
+        paths.add(shown[1])
+        answer = await _run(world, call, message_id)
+        message_id = message_id or answer["id"]
+    assert paths == {
+        *("/v1/messages", "/v1/batches", "/v1/queue", "/v1/lanes"),
+        *("/v1/suspensions", "/v1/retries", "/v1/bounces", "/v1/deletions", "/v1/memory"),
+    }
+
+
+@pytest.mark.parametrize("number", range(_README.count("```toml\n")))
+def test_every_configuration_of_the_readme_is_good(number: int, tmp_path: Path) -> None:
+    """What stands there can be copied: no key is unknown and no value is wrong."""
+    tables = tomllib.loads(re.findall(r"```toml\n(.*?)```", _README, re.DOTALL)[number])
+    if "hostname" in tables or "listeners" in tables:
+        for name in ("users.toml", "mta.pem", "mta.key"):
+            (tmp_path / name).touch()
+        from_tables(tables, tmp_path / "sender.toml")
+    else:
+        assert set(tables) <= {"ann", "shop"}  # of the files for users and tokens
