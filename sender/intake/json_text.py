@@ -85,14 +85,14 @@ class Lexis:
             raise NotJsonError(HALF)
 
 
-def read_json(data: bytes) -> Any:  # noqa: ANN401 - JSON
-    """Read a whole text. Raises NotJsonError."""
+def read_json(data: bytes, *, structure_limit: int = STRUCTURE_LIMIT) -> Any:  # noqa: ANN401 - JSON
+    """Read a whole text, with so many characters outside of its strings. Raises NotJsonError."""
     lexis = Lexis(string_limit=len(data))
     lexis.feed(data)
     lexis.end()
     try:
         text = data.decode()
-        _check_structure(text)
+        _check_structure(text, structure_limit)
         return json.loads(
             text, object_pairs_hook=_object, parse_int=_whole, parse_float=_number, parse_constant=_no_constant
         )
@@ -102,13 +102,13 @@ def read_json(data: bytes) -> Any:  # noqa: ANN401 - JSON
         raise NotJsonError(f"{error.msg} in line {error.lineno}, column {error.colno}") from None
 
 
-def _check_structure(text: str) -> None:
+def _check_structure(text: str, limit: int) -> None:
     """Refuse what is nested too deep, or would take many times its size."""
     if len(text) <= DEPTH:
         return
     structure = _STRING.sub("", text)
-    if len(structure) > STRUCTURE_LIMIT:
-        raise NotJsonError(f"it has more than {STRUCTURE_LIMIT} characters outside of strings")
+    if len(structure) > limit:
+        raise NotJsonError(f"it has more than {limit} characters outside of strings")
     if structure.count("{") + structure.count("[") <= DEPTH:
         return
     depth = 0

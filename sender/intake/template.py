@@ -29,7 +29,9 @@ FILTERS = frozenset(
     "abs capitalize d default e escape first float int join last length lower replace round safe title trim upper"
     " urlencode".split()
 )
-_TESTS = frozenset("defined undefined none number string sequence mapping true false odd even eq ne lt gt le ge".split())
+_TESTS = frozenset(
+    "defined undefined none number string sequence mapping true false odd even eq ne lt gt le ge".split()
+)
 _STATEMENTS = {"if", "elif", "else", "endif", "for", "endfor"}
 _GROUPING = {"if", "elif", "else", "in", "and", "or", "not", "is"}  # an opening parenthesis behind them calls nothing
 _BEGIN = re.compile(r"\{[{%#]")
@@ -190,7 +192,9 @@ def _check_calls(tokens: Sequence[tuple[str, str]]) -> None:
     before: tuple[str, str] = ("sign", "(")
     for here, (kind, text) in enumerate(tokens):
         if before[1] == "|" and text not in FILTERS:
-            raise TemplateFault(f"has the filter {text!r}, which is not allowed; there are {', '.join(sorted(FILTERS))}")
+            raise TemplateFault(
+                f"has the filter {text!r}, which is not allowed; there are {', '.join(sorted(FILTERS))}"
+            )
         if text in {"(", "["} and kind == "sign":
             open_.append(_opened(tokens, here, before))
         elif text in {")", "]"} and kind == "sign":
@@ -210,8 +214,9 @@ def _opened(tokens: Sequence[tuple[str, str]], here: int, before: tuple[str, str
     if tokens[here][1] == "[":
         return "subscript" if behind_a_value or before[0] == "string" else "list"
     earlier = [text for _, text in tokens[max(0, here - 3) : here - 1]]
-    called = earlier[-1:] == ["|"] or (before[1] in _TESTS and (earlier[-1:] == ["is"] or earlier[-2:] == ["is", "not"]))
+    called = earlier[-1:] == ["|"] or (
+        before[1] in _TESTS and (earlier[-1:] == ["is"] or earlier[-2:] == ["is", "not"])
+    )
     if behind_a_value and not called:
         raise TemplateFault(f"calls {before[1]!r}, which is not allowed")
     return "call" if called else "group"
-

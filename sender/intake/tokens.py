@@ -10,7 +10,6 @@ expires = 2027-01-01                   # the first instant, or day (UTC), on whi
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 import re
 import secrets
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING
 from sender.core.errors import ConfigError, Problem
 from sender.core.options import OptionError, checked_name
 from sender.intake.accounts import Account, AccountTable, sender_problems
-from sender.tables import checked, problems_in, read
+from sender.tables import Moment, checked, problems_in, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -44,7 +43,7 @@ class TokenTable(AccountTable):
 
     token: str
     scopes: tuple[str, ...]
-    expires: dt.datetime | dt.date | None = None
+    expires: Moment | None = None
 
 
 class Token(Account):
@@ -53,7 +52,7 @@ class Token(Account):
     def __init__(self, name: str, table: TokenTable) -> None:
         super().__init__(name, table)
         self.scopes = frozenset(map(Scope, table.scopes))
-        self._expires_at = None if table.expires is None else _instant(table.expires)
+        self._expires_at = None if table.expires is None else table.expires.timestamp()
 
     def may(self, scope: Scope) -> bool:
         """Tell whether it is good for something."""
@@ -133,9 +132,3 @@ def _repeated(place: str, tables: Mapping[str, TokenTable]) -> Iterable[Problem]
         first = names.setdefault(table.token, name)
         if first != name:
             yield Problem(place, f"{name}.token", "...", f"must be another one than that of {first}")
-
-
-def _instant(value: dt.datetime | dt.date) -> float:
-    """Give the seconds since 1970; what names no offset is in UTC."""
-    at = value if isinstance(value, dt.datetime) else dt.datetime.combine(value, dt.time())
-    return (at if at.tzinfo is not None else at.replace(tzinfo=dt.UTC)).timestamp()
