@@ -1,8 +1,8 @@
 """`POST /v1/batches`: one template, many recipients, in bounded memory.
 
 The body goes into a file that has no name. Everything in it is checked, and every message rendered, before the first
-one is accepted; then they are accepted in groups. With a key, each group's commit has a receipt in it that tells how far
-it came, so that whoever asks again after a crash has the rest done, and nothing twice.
+one is accepted; then they are accepted in groups. With a key, each group's commit has a receipt in it that tells how
+far it came, so that whoever asks again after a crash has the rest done, and nothing twice.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import tempfile
-from collections.abc import Generator, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -33,7 +32,7 @@ from sender.intake.mailing import Letter, Mailing, Outline, Recipient
 from sender.spool.contract import Receipt, ReceiptError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
     from sender.api.idempotency import Idempotency
     from sender.api.submission import Submission
     from sender.api.wishes import Wishes
-    from sender.intake.acceptance import Acceptance, Draft, Origin
+    from sender.intake.acceptance import Draft, Origin
     from sender.spool.contract import NewMessage
 
 T = TypeVar("T")
@@ -52,6 +51,8 @@ _GROUP = 100  # messages in a commit, and no more than so many bytes
 _GROUP_BYTES = 8 * 2**20
 _AT_ONCE = 16  # messages that are made ready before others have a turn
 _CHECKED = 500  # recipients that are checked before one may be cut off
+_UNAVAILABLE = 503
+_RETRY_S = 30.0
 _STEPS = 2  # heavy steps that are taken at the same time, each in a thread
 
 
@@ -191,13 +192,16 @@ class Batches:
                 following = asyncio.create_task(self._step(lambda: next(groups, ())))
                 self._submission.check_open()
                 messages = await self._messages(batch, group)
-                taken = receipt.taken + len(messages)
                 if not begun.taken:
                     answer["first_id"] = answer["first_id"] or id_text(messages[0].id)
                 answer["last_id"] = id_text(messages[-1].id)
+                taken = receipt.taken + len(messages)
                 told = orjson.dumps(answer) if taken == batch.recipients else b""
-                receipt, before = replace(receipt, taken=taken, answer=told), receipt.taken
-                await self._commit(messages, receipt, before)
+                after = replace(receipt, taken=taken, answer=told)
+                await self._commit(messages, after, receipt.taken)
+                receipt = after
+        except (ApiError, SpoolError) as error:
+            raise _stopped(error, receipt, batch) from error
         finally:
             await asyncio.gather(following, return_exceptions=True)  # it reads the file
         return answer
@@ -248,6 +252,15 @@ class Batches:
             raise
 
 
+def _stopped(error: ApiError | SpoolError, receipt: Receipt, batch: _Batch) -> ApiError:
+    """Say how far a batch came."""
+    if isinstance(error, ApiError) and error.status != _UNAVAILABLE:
+        return error
+    advice = "send it again with the same key" if receipt.key else "with an Idempotency-Key, it could be sent again"
+    detail = f"{error}; {receipt.taken} of {batch.recipients} recipients are accepted: {advice}"
+    return ApiError(_UNAVAILABLE, detail, retry_after_s=_RETRY_S)
+
+
 def _outline(head: BatchHead) -> Outline:
     """Read a template. Raises RefusedFieldError."""
     body = head.template
@@ -283,7 +296,8 @@ def _check(batch: _Batch, allows: Callable[[str], bool]) -> Generator[None, None
             problems.append(_named(error, place))
         else:
             if not allows(letter.mail_from):
-                problems.append((place, "mail_from is not an address that the token may use"))
+                rule = "mail_from is not an address that the token may use"
+                raise ApiError.of_fields([(place, rule)], status=403)
         if len(problems) >= PROBLEMS_SHOWN:
             break
     return problems

@@ -12,7 +12,7 @@ from sender.api.errors import ApiError
 from sender.intake.json_text import STRUCTURE_LIMIT, read_json
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncGenerator, Iterator
 
     from starlette.requests import Request
 
@@ -48,7 +48,7 @@ class Bodies:
             return data, read_json(data)
         return data, await asyncio.to_thread(read_json, data, structure_limit=structure_limit)
 
-    async def pieces(self, request: Request, limit: int) -> AsyncIterator[bytes]:
+    async def pieces(self, request: Request, limit: int) -> AsyncGenerator[bytes, None]:
         """Give a body as it comes in. Raises ApiError."""
         refusal = ApiError(413, f"the body must be at most {limit} bytes", ends=True)
         announced = request.headers.get("content-length", "")

@@ -79,7 +79,7 @@ class MessageBody(_Options):
                 {
                     "mail_from": "shop@example.com",
                     "rcpt_tos": ["ann@example.net"],
-                    "content": "From: shop@example.com\r\nTo: ann@example.net\r\nSubject: Your order\r\n\r\nOn its way.\r\n",
+                    "content": "From: shop@example.com\r\nTo: ann@example.net\r\nSubject: Order\r\n\r\nIt comes.\r\n",
                 },
             ]
         }

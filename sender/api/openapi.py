@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from sender import __version__
 from sender.api.answers import Answer, ErrorAnswer
@@ -17,12 +16,14 @@ from sender.intake.tokens import Scope
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from pydantic import BaseModel
+
     from sender.api.calls import Call
 
 _PARAMETER = re.compile(r"\{([a-z]+)(?::([a-z]+))?\}")
 _KEY = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"}
 _TYPES = {"int": {"type": "integer", "minimum": 0}}
-_DESCRIPTION = """Mail is sent with `POST /v1/messages` and `POST /v1/batches`; the other calls are what the commands do.
+_DESCRIPTION = """Mail is sent with `POST /v1/messages` and `POST /v1/batches`; the others are what the commands do.
 
 A call that sends answers 202 when the mail is durable. With the header `Idempotency-Key` it may be repeated: what was
 taken is not taken again, and told the same. A call that fails with 5xx or without an answer should be repeated so."""
@@ -47,8 +48,8 @@ def describe(calls: Sequence[Call]) -> Json:
                 "token": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": f"a token with the scope that a call names, of {', '.join(Scope)}; without a file of "
-                    "tokens, calls from the machine itself need none",
+                    "description": f"a token with the scope that a call names, of {', '.join(Scope)}; without a file "
+                    "of tokens, calls from the machine itself need none",
                 }
             },
         },
@@ -56,15 +57,13 @@ def describe(calls: Sequence[Call]) -> Json:
 
 
 def _schemas(calls: Iterable[Call]) -> Json:
-    bodies: list[type[BaseModel]] = [call.body for call in calls if call.body is not None]
-    answers: list[type[BaseModel]] = [call.answer for call in calls if not isinstance(call.answer, str)]
-    _, described = models_json_schema(
-        [
-            *((model, "validation") for model in bodies),
-            *((model, "serialization") for model in (*answers, ErrorAnswer)),
-        ],
-        ref_template="#/components/schemas/{model}",
-    )
+    models: list[tuple[type[BaseModel], JsonSchemaMode]] = [(ErrorAnswer, "serialization")]
+    for call in calls:
+        if call.body is not None:
+            models.append((call.body, "validation"))
+        if not isinstance(call.answer, str):
+            models.append((call.answer, "serialization"))
+    _, described = models_json_schema(list(dict.fromkeys(models)), ref_template="#/components/schemas/{model}")
     schemas: Json = described["$defs"]
     return schemas
 
@@ -128,7 +127,7 @@ def _refusals(call: Call) -> set[int]:
     return found
 
 
-def _reference(model: type[Answer] | type[BaseModel]) -> Json:
+def _reference(model: type[Answer | BaseModel]) -> Json:
     return {"$ref": f"#/components/schemas/{model.__name__}"}
 
 

@@ -1,24 +1,24 @@
-"""The file of a batch, read in three passes, in bounded memory: first its head, wherever that stands; then each
-recipient, to be checked; then each one again, to be sent.
+"""The file of a batch, read in three passes, in bounded memory.
 
-The first pass is where the text is looked over (`json_text.py`), so that the others may trust it.
+First its head, wherever that stands; then each recipient, to be checked; then each one again, to be sent. In the first
+pass the text is looked over (`json_text.py`), so that the others may trust it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import ijson
 import orjson
+from ijson.common import JSONError
 
 from sender.intake.fields import RefusedFieldError, checked_address, parse_mailbox
 from sender.intake.json_text import DEPTH, HALF, Lexis, NotJsonError, checked_number, twice
 from sender.intake.mailing import Recipient
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Generator, Iterator, Mapping
 
 RECIPIENT_LIMIT = 64 * 1024  # bytes of the strings of one recipient
 METADATA_LIMIT = 4096  # bytes, as JSON
@@ -64,38 +64,57 @@ def survey(file: BinaryIO, *, head_limit: int) -> Generator[None, None, Survey]:
     `head_limit`: bytes of the strings outside of `recipients`. Raises NotJsonError.
     """
     file.seek(0)
-    found, head = Survey(), _Builder(_HEAD_EVENTS, head_limit, "all outside of recipients is")
-    one = _Checker(_RECIPIENT_EVENTS, RECIPIENT_LIMIT, "one of the recipients is")
-    depth, key, in_list = 0, "", False
+    reading = _Surveying(head_limit)
     try:
         for number, (event, value) in enumerate(ijson.basic_parse(_Text(file, head_limit), buf_size=_PIECE)):
             if number % _SLICE == 0:
                 yield
-            depth -= event in _CLOSING
-            if event == "map_key" and depth == 1:
-                key = value
-            if in_list and depth > 1:
-                if depth == _OF_A_RECIPIENT:
-                    found.recipients += event not in _CLOSING
-                    one.begin()
-                one.take(event, value)
-            else:
-                in_list = event == "start_array" and depth == 1 and key == _LIST
-                found.has_list |= in_list
-                head.take(event, value)
-            depth += event in _OPENING
-            if depth > DEPTH:
-                raise NotJsonError(f"it is nested deeper than {DEPTH}")
-    except ijson.JSONError as error:
+            reading.take(event, value)
+    except JSONError as error:
         raise NotJsonError(_first_line(error)) from None
     except UnicodeDecodeError:
         raise NotJsonError(HALF) from None
-    if not isinstance(head.value, dict):
-        raise NotJsonError("it must be an object")
-    found.head = head.value
-    if found.has_list:
-        del found.head[_LIST]
-    return found
+    return reading.found()
+
+
+class _Surveying:
+    """Takes the events of a file, and knows where in it they are."""
+
+    def __init__(self, head_limit: int) -> None:
+        self._survey = Survey()
+        self._head = _Builder(_HEAD_EVENTS, head_limit, "all outside of recipients is")
+        self._one = _Checker(_RECIPIENT_EVENTS, RECIPIENT_LIMIT, "one of the recipients is")
+        self._depth = 0
+        self._key = ""
+        self._in_list = False
+
+    def take(self, event: str, value: Any) -> None:  # noqa: ANN401 - JSON
+        """Take one event. Raises NotJsonError."""
+        closes = event in _CLOSING
+        self._depth -= closes
+        if self._in_list and self._depth > 1:
+            if self._depth == _OF_A_RECIPIENT:
+                self._survey.recipients += not closes
+                self._one.begin()
+            self._one.take(event, value)
+        else:
+            if event == "map_key" and self._depth == 1:
+                self._key = value
+            self._in_list = event == "start_array" and self._depth == 1 and self._key == _LIST
+            self._survey.has_list |= self._in_list
+            self._head.take(event, value)
+        self._depth += event in _OPENING
+        if self._depth > DEPTH:
+            raise NotJsonError(f"it is nested deeper than {DEPTH}")
+
+    def found(self) -> Survey:
+        """Give what was found. Raises NotJsonError."""
+        if not isinstance(self._head.value, dict):
+            raise NotJsonError("it must be an object")
+        self._survey.head = self._head.value
+        if self._survey.has_list:
+            del self._survey.head[_LIST]
+        return self._survey
 
 
 def _first_line(error: Exception) -> str:

@@ -1,7 +1,7 @@
 """Messages made from parts: fields, texts, images that a text shows, files.
 
-Text and HTML are alternatives, images stand beside the HTML that shows them, files behind all of it. Everything goes out
-as ASCII, but for addresses that are not; `Date` and `Message-ID` are added where the message is accepted.
+Text and HTML are alternatives, images stand beside the HTML that shows them, files behind all of it. Everything goes
+out as ASCII, but for addresses that are not; `Date` and `Message-ID` are added where the message is accepted.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from sender.intake.fields import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 _POLICY = compat32.clone(linesep="\r\n", max_line_length=0)  # fields are short or folded here
 _LINE_END = re.compile(r"\r\n?")
@@ -39,16 +39,11 @@ _URL = re.compile(r"https://[!-;=?-~]+")
 _MAILTO = re.compile(r"mailto:[!-;=?-~]+")
 _FILE_LIMIT = 255  # bytes of a file's name
 _NOT_IN_A_FILE_NAME = re.compile(r"[/\\\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_TOKEN = r"[A-Za-z0-9!#$&^_.+-]{1,127}"
-_PARAMETER = rf';[ \t]*{_TOKEN}=(?:{_TOKEN}|"[ !#-\[\]-~]*")[ \t]*'
-_CONTENT_TYPE = re.compile(rf"({_TOKEN})/{_TOKEN}[ \t]*(?:{_PARAMETER}){{0,8}}")
+_WORD_OF_A_TYPE = r"[A-Za-z0-9!#$&^_.+-]{1,127}"
+_PARAMETER = rf';[ \t]*{_WORD_OF_A_TYPE}=(?:{_WORD_OF_A_TYPE}|"[ !#-\[\]-~]*")[ \t]*'
+_CONTENT_TYPE = re.compile(rf"({_WORD_OF_A_TYPE})/{_WORD_OF_A_TYPE}[ \t]*(?:{_PARAMETER}){{0,8}}")
 _CONTENT_TYPE_LIMIT = 300
 _CONTENT_ID = re.compile(r"[A-Za-z0-9._@+-]{1,200}")
-_ENCODERS: Mapping[str, Callable[[bytes], bytes]] = {
-    "7bit": bytes,
-    "quoted-printable": lambda data: quoted_printable(data),
-    "base64": base64.encodebytes,
-}
 _OURS = {"received", "return-path", "bcc", "resent-bcc", "mime-version"}
 _OF_MAILBOXES = {"sender", "resent-from", "resent-to", "resent-cc", "resent-sender", "disposition-notification-to"}
 _WITH_KEYS = {"from": "from", "to": "to", "cc": "cc", "reply-to": "reply_to", "subject": "subject"}
@@ -133,7 +128,7 @@ def _text(text: str, kind: str, encoding: str) -> Message:
     part = Message(_POLICY)
     part["Content-Type"] = f'text/{kind}; charset="{"us-ascii" if encoding == "7bit" else "utf-8"}"'
     part["Content-Transfer-Encoding"] = encoding
-    part.set_payload(_ENCODERS[encoding](data).decode())
+    part.set_payload(_encoded(data, encoding).decode())
     return part
 
 
@@ -149,6 +144,16 @@ def _suitable(data: bytes) -> str:
         return "7bit"
     beyond = len(data.translate(None, _ASCII))
     return "quoted-printable" if beyond * 6 < len(data) else "base64"
+
+
+def _encoded(data: bytes, encoding: str) -> bytes:
+    match encoding:
+        case "quoted-printable":
+            return quoted_printable(data)
+        case "base64":
+            return base64.encodebytes(data)
+        case _:
+            return data
 
 
 def quoted_printable(data: bytes) -> bytes:
@@ -179,9 +184,7 @@ def header(name: str, value: str, field: str) -> bytes:
 
 
 def checked_headers(headers: Mapping[str, str], field: str, *, unsubscribing: bool) -> dict[str, str]:
-    """Check fields of the client's own; those that are made of other keys may not be among them. Raises
-    RefusedFieldError.
-    """
+    """Check fields of the client's own; what other keys are for may not be among them. Raises RefusedFieldError."""
     checked: dict[str, str] = {}
     for name, value in headers.items():
         place = f"{field}.{name}"

@@ -25,13 +25,14 @@ _STEPS = 20_000
 _STEPS_OF_A_TAG = 8
 _TAGS = 10_000
 
-FILTERS = frozenset(
-    "abs capitalize d default e escape first float int join last length lower replace round safe title trim upper"
-    " urlencode".split()
-)
-_TESTS = frozenset(
-    "defined undefined none number string sequence mapping true false odd even eq ne lt gt le ge".split()
-)
+FILTERS = {
+    *("abs", "capitalize", "d", "default", "e", "escape", "first", "float", "int", "join", "last", "length", "lower"),
+    *("replace", "round", "safe", "title", "trim", "upper", "urlencode"),
+}
+_TESTS = {
+    *("defined", "undefined", "none", "number", "string", "sequence", "mapping", "true", "false", "odd", "even"),
+    *("eq", "ne", "lt", "gt", "le", "ge"),
+}
 _STATEMENTS = {"if", "elif", "else", "endif", "for", "endfor"}
 _GROUPING = {"if", "elif", "else", "in", "and", "or", "not", "is"}  # an opening parenthesis behind them calls nothing
 _BEGIN = re.compile(r"\{[{%#]")
