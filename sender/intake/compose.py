@@ -231,8 +231,9 @@ def checked_unsubscribing(how: Unsubscribing, field: str) -> Unsubscribing:
 def checked_attachment(one: Attachment, field: str) -> Attachment:
     """Check what describes a file. Raises RefusedFieldError."""
     name = one.filename
-    if not name or name in {".", ".."} or _NOT_IN_A_FILE_NAME.search(name) or len(name.encode()) > _FILE_LIMIT:
-        rule = f"must be a name of 1 to {_FILE_LIMIT} bytes, without path and control characters"
+    wrong = name in {"", ".", ".."} or name != name.strip() or _NOT_IN_A_FILE_NAME.search(name)
+    if wrong or len(name.encode()) > _FILE_LIMIT:
+        rule = f"must be a name of 1 to {_FILE_LIMIT} bytes, without path, control characters and space around it"
         raise RefusedFieldError(f"{field}.filename", rule)
     match = _CONTENT_TYPE.fullmatch(one.content_type)
     if match is None or len(one.content_type) > _CONTENT_TYPE_LIMIT:
