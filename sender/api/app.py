@@ -59,12 +59,12 @@ class Api:
         self._ready = ready
         self._authorization = Authorization(self.read_tokens(), clock)
         self._bodies = Bodies(settings.http)
-        idempotency = Idempotency(spool)
-        submission = Submission(acceptance, idempotency)
+        self._idempotency = Idempotency(spool)
+        submission = Submission(acceptance, self._idempotency)
         self.calls = table(
             settings,
             submission,
-            Batches(submission, idempotency, self._bodies),
+            Batches(submission, self._idempotency, self._bodies),
             Operations(control),
             OpenCalls(self._healthz, self._readyz, self._metrics, self._openapi),
         )
