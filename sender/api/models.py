@@ -221,7 +221,7 @@ class MemoryBody(Body):
     model_config = ConfigDict(json_schema_extra={"examples": [{"version": 1, "lanes": {}}]})
     version: Annotated[Any, WithJsonSchema({"const": 1})]
     lanes: Annotated[Any, WithJsonSchema({"type": "object"})]
-    at: Annotated[Any, WithJsonSchema({"type": "number"})] = None
+    at: float | None = None
     reason: str = ""
 
 

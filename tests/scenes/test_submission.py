@@ -7,11 +7,14 @@ import email
 import email.policy
 import json
 import signal
+import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sender.clock import Clock
+from sender.daemon import Role
 from sender.intake.tokens import digest, new_token
 from tests.dialogs.api.client import call, connected
 from tests.scenes.processes import Served
@@ -143,3 +146,38 @@ async def test_a_hundred_thousand_recipients_take_bounded_memory(world: World) -
             "SELECT count(*), count(DISTINCT rcpt_to) FROM recipients"
         ).fetchone()
     assert (recipients, addresses) == (_MANY + 1, _MANY)
+
+
+async def test_a_key_is_forgotten_after_its_time(world: World) -> None:
+    """What was taken under a key is known for `spool.keep_keys`; after that, the key is as good as new."""
+    later_s = 0.0
+    world.clock = Clock(wall=lambda: time.time() + later_s)
+    parts = {"from": "news@origin.test", "to": "user@ok.test", "text": "hi"}
+    await world.site("ok.test")
+    await world.start({"spool": {"keep_keys": "1h", "keep_ended": "30d"}})
+    first = await call(world.http_port, "POST", "/v1/messages", parts, _KEY)
+    await world.stop()
+
+    later_s = 3000.0
+    await world.start()
+    for _ in range(5):  # commits, before which the daemon had its chance to forget
+        await call(world.http_port, "POST", "/v1/messages", parts)
+    assert (await call(world.http_port, "POST", "/v1/messages", parts, _KEY)).json == first.json
+    await world.stop()
+
+    async def is_new() -> bool:
+        return bool((await call(world.http_port, "POST", "/v1/messages", parts, _KEY)).json != first.json)
+
+    later_s = 4000.0
+    await world.start()
+    await world.until_true("it is another message", is_new)
+    await world.until_empty()
+
+
+async def test_a_process_that_only_delivers_takes_nothing(world: World) -> None:
+    """Mail that is sent to a delivering process over HTTP is answered 409, with who to ask."""
+    await world.start(role=Role.DELIVERY)
+    for path in ("/v1/messages", "/v1/batches"):
+        answer = await call(world.http_port, "POST", path, {})
+        assert answer.error == (409, "")
+        assert "ask an accepting one" in answer.json["detail"]
