@@ -156,6 +156,7 @@ async def test_a_key_is_forgotten_after_its_time(world: World) -> None:
     await world.site("ok.test")
     await world.start({"spool": {"keep_keys": "1h", "keep_ended": "30d"}})
     first = await call(world.http_port, "POST", "/v1/messages", parts, _KEY)
+    await world.until_empty()
     await world.stop()
 
     later_s = 3000.0
@@ -163,6 +164,7 @@ async def test_a_key_is_forgotten_after_its_time(world: World) -> None:
     for _ in range(5):  # commits, before which the daemon had its chance to forget
         await call(world.http_port, "POST", "/v1/messages", parts)
     assert (await call(world.http_port, "POST", "/v1/messages", parts, _KEY)).json == first.json
+    await world.until_empty()
     await world.stop()
 
     async def is_new() -> bool:
