@@ -90,6 +90,7 @@ class Daemon:
         self._pressure: Pressure | None = None
         self._committer: Committer | None = None
         self._resolver: Resolver | None = None
+        self._api: Api | None = None
         self._server: uvicorn.Server | None = None
         self._server_task: asyncio.Task[None] | None = None
         self._chores: list[asyncio.Task[None]] = []
@@ -195,9 +196,17 @@ class Daemon:
 
     async def _start_http(self, listen: str) -> None:
         host, port = split_endpoint(listen)
-        api = Api(control=self.control, render_metrics=self._render_metrics, ready=self._not_ready)
+        self._api = Api(
+            self.settings,
+            self.spool,
+            self.clock,
+            control=self.control,
+            acceptance=self._acceptance,
+            render_metrics=self._render_metrics,
+            ready=self._not_ready,
+        )
         config = uvicorn.Config(
-            api.application(),
+            self._api.application(),
             log_level="warning",
             access_log=False,
             lifespan="off",
@@ -258,10 +267,13 @@ class Daemon:
                 log.error("%s", error)  # noqa: TRY400 - it is tried again
 
     async def _purge(self) -> None:
-        """Forget what ended long ago."""
+        """Forget what ended long ago, and under which keys mail was taken."""
         while True:
+            now, limits = self.clock.wall(), self.settings.spool
             try:
-                purged = await self.spool.purge(self.clock.wall() - self.settings.spool.keep_ended, _PURGE)
+                purged = await self.spool.purge(now - limits.keep_ended, _PURGE)
+                if purged < _PURGE:
+                    await self.spool.forget_receipts(now - limits.keep_keys)
             except SpoolError as error:
                 log.error("%s", error)  # noqa: TRY400 - it is tried again
                 purged = 0
@@ -355,12 +367,14 @@ class Daemon:
             self.dispatcher.abort()
 
     def reload(self, settings: Settings) -> None:
-        """Take a new configuration, users and certificates; what a running process cannot change is named in the log.
+        """Take a new configuration, users, tokens and certificates; what only a restart can change is named in the log.
 
         Raises ConfigError, OSError.
         """
         for listener in self.listeners:
             listener.reload()
+        if self._api is not None:
+            self._api.use(self._api.read_tokens())
         fixed = [key for key in _FIXED if getattr(settings, key) != getattr(self.settings, key)]
         if fixed:
             log.warning("changed, but only a restart makes it so: %s", ", ".join(fixed))

@@ -5,6 +5,7 @@ Unknown keys, wrong types and impossible values are problems that name file, key
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 import tomllib
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -42,6 +43,15 @@ def _rate(value: object) -> object:
     return value
 
 
+def _moment(value: object) -> object:
+    """Give an instant; a day is its first one, and what names no offset is in UTC."""
+    if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
+        value = dt.datetime.combine(value, dt.time())
+    if not isinstance(value, dt.datetime):
+        raise ValueError("must be a date or an instant, such as 2027-01-01 without quotes")  # noqa: TRY004 - as above
+    return value if value.tzinfo is not None else value.replace(tzinfo=dt.UTC)
+
+
 _shown_duration = PlainSerializer(lambda seconds: "" if seconds is None else exact_duration(seconds))
 Duration = Annotated[float, BeforeValidator(_duration), Field(gt=0), _shown_duration]
 MaybeZeroDuration = Annotated[float, BeforeValidator(_duration), Field(ge=0), _shown_duration]
@@ -51,6 +61,7 @@ MaybeZeroSize = Annotated[int, BeforeValidator(_size), Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 Number = Annotated[int, Field(ge=0)]
 PerSecond = Annotated[float, BeforeValidator(_rate), Field(gt=0)]
+Moment = Annotated[dt.datetime, BeforeValidator(_moment)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]

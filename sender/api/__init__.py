@@ -1,1 +1,1 @@
-"""The HTTP port: what operators read and do, metrics, health."""
+"""The HTTP port: mail that is sent over it, what operators read and do, metrics, health."""

@@ -37,7 +37,7 @@ _ACTIONS = {
 def register(commands: Commands) -> None:
     """Add the commands."""
     for name, (_, _, text, example) in _ACTIONS.items():
-        parser = command(commands, name, functools.partial(_act, name), text=text, example=example)
+        parser = command(commands, name, functools.partial(_act, name), text=text, example=example, asks=True)
         what = parser.add_mutually_exclusive_group(required=True)
         for kind in Kind:
             if kind is Kind.ALL:
@@ -75,7 +75,7 @@ def _act(name: str, arguments: argparse.Namespace) -> int:
         return {"recipients": touched}
 
     method, path, _, _ = _ACTIONS[name]
-    touched = ask(settings, method, path, body=body, offline=offline)["recipients"]
+    touched = ask(settings, method, path, token=arguments.token, body=body, offline=offline)["recipients"]
     print(f"{touched} recipient{'' if touched == 1 else 's'}")
     return 0
 

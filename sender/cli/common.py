@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import http.client
 import json
+import os
 import urllib.parse
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from sender.settings import Settings
 
 Commands = Any  # argparse has no public name for what add_subparsers gives
+TOKEN = "SENDER_TOKEN"  # noqa: S105 - where one may stand
 _TIMEOUT_S = 60.0
 
 
@@ -35,8 +37,9 @@ def command(
     text: str,
     example: str,
     reads: bool = False,
+    asks: bool = False,
 ) -> argparse.ArgumentParser:
-    """Add a command with its help and example."""
+    """Add a command with its help and example. `asks`: it has a running daemon answer."""
     parser: argparse.ArgumentParser = commands.add_parser(
         name,
         help=text,
@@ -49,6 +52,13 @@ def command(
         metavar="FILE",
         help="configuration (default: $SENDER_CONFIG, config/sender.toml, /etc/sender/sender.toml)",
     )
+    if asks:
+        parser.add_argument(
+            "--token",
+            default=os.environ.get(TOKEN, ""),
+            metavar="TOKEN",
+            help=f"for a daemon with http.tokens_file (default: ${TOKEN}, which other users do not see)",
+        )
     if reads:
         parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=run)
@@ -65,14 +75,18 @@ def ask(
     method: str,
     path: str,
     *,
+    token: str,
     body: dict[str, Any] | None = None,
     offline: Callable[[Control], Coroutine[Any, Any, Any]],
 ) -> Any:  # noqa: ANN401 - JSON
     """Ask the running daemon, or, where none answers, the spool. Raises DaemonError, SpoolError."""
     host, port = split_endpoint(settings.http.listen)
     connection = http.client.HTTPConnection(host, port, timeout=_TIMEOUT_S)
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    if body is not None:
+        headers["Content-Type"] = "application/json"
     try:
-        connection.request(method, path, json.dumps(body) if body is not None else None)
+        connection.request(method, path, json.dumps(body) if body is not None else None, headers)
         response = connection.getresponse()
         answer = json.loads(response.read())
     except ConnectionRefusedError:
@@ -81,6 +95,8 @@ def ask(
         raise DaemonError(f"the daemon at {settings.http.listen} does not answer: {error}") from error
     finally:
         connection.close()
+    if response.status == http.client.UNAUTHORIZED:
+        raise DaemonError(f"{answer['detail']}; give it with --token or ${TOKEN}")
     if response.status >= http.client.BAD_REQUEST:
         raise DaemonError(answer.get("detail", f"HTTP {response.status}"))
     return answer

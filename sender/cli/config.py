@@ -1,4 +1,4 @@
-"""`sender config check`, `show`, `hash-password`."""
+"""`sender config check`, `show`, `hash-password`, `new-token`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sender import rules
 from sender import settings as configuration
 from sender.cli.common import Commands, command, print_json, settings_of
+from sender.intake.tokens import Tokens, digest, new_token
 from sender.intake.users import Users, hash_password
 
 if TYPE_CHECKING:
@@ -37,6 +38,13 @@ def register(commands: Commands) -> None:
         text="Read a password and print what stands for it in the users file.",
         example="sender config hash-password",
     )
+    command(
+        inner,
+        "new-token",
+        _new_token,
+        text="Make a token for the HTTP calls, and print what stands for it in the tokens file.",
+        example="sender config new-token",
+    )
 
 
 def _check(arguments: argparse.Namespace) -> int:
@@ -44,6 +52,8 @@ def _check(arguments: argparse.Namespace) -> int:
     settings = configuration.load(path)
     if settings.smtp.users_file:
         Users.load(settings.path(settings.smtp.users_file))
+    if settings.http.tokens_file:
+        Tokens.load(settings.path(settings.http.tokens_file))
     rules.classifier(settings.rules_path)
     print(f"{path}: good")
     return 0
@@ -57,4 +67,11 @@ def _show(arguments: argparse.Namespace) -> int:
 def _hash(_arguments: argparse.Namespace) -> int:
     password = getpass.getpass() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
     print(hash_password(password))
+    return 0
+
+
+def _new_token(_arguments: argparse.Namespace) -> int:
+    token = new_token()
+    print(f"{token}\n\nIt is shown this once. In the tokens file stands, in a table of a name of yours:\n")
+    print(f'[name]\ntoken = "{digest(token)}"\nscopes = ["send"]')
     return 0

@@ -30,6 +30,7 @@ def register(commands: Commands) -> None:
         text="Show every lane; or carry what they have learned from one spool to another.",
         example="sender lanes --export > learned.json; sender lanes --import learned.json",
         reads=True,
+        asks=True,
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--export", action="store_true", help="print what every lane has learned, as JSON")
@@ -42,6 +43,7 @@ def register(commands: Commands) -> None:
         text="Explain one lane: what its window is, which reply taught it, what holds it back, and what happens next.",
         example="sender lane default/mx.example.org --set-window 8 --reason 'they raised it'",
         reads=True,
+        asks=True,
     )
     parser.add_argument("name", metavar="NAME", help="source/site, or a site of the default source")
     what = parser.add_mutually_exclusive_group()
@@ -54,16 +56,18 @@ def register(commands: Commands) -> None:
 def _lanes(arguments: argparse.Namespace) -> int:
     settings = settings_of(arguments)
     if arguments.export:
-        return _export(settings, "")
+        return _export(settings, "", arguments.token)
     if arguments.file is not None:
-        return _import(settings, arguments.file, arguments.reason)
+        return _import(settings, arguments)
 
     brief = not arguments.json
 
     async def offline(control: Control) -> dict[str, Any]:
         return {"lanes": await control.lanes(brief=brief)}
 
-    answer = ask(settings, "GET", f"/v1/lanes{query(brief='1' if brief else None)}", offline=offline)
+    answer = ask(
+        settings, "GET", f"/v1/lanes{query(brief='1' if brief else None)}", token=arguments.token, offline=offline
+    )
     if arguments.json:
         print_json(answer["lanes"])
     else:
@@ -74,7 +78,7 @@ def _lanes(arguments: argparse.Namespace) -> int:
 def _lane(arguments: argparse.Namespace) -> int:
     settings, name, reason = settings_of(arguments), arguments.name, arguments.reason
     if arguments.export:
-        return _export(settings, name)
+        return _export(settings, name, arguments.token)
     path, method = f"/v1/lanes/{quoted(name)}", "GET"
     body: dict[str, Any] | None = None
     if arguments.forget:
@@ -89,7 +93,7 @@ def _lane(arguments: argparse.Namespace) -> int:
             return await control.set_window(name, arguments.set_window, reason)
         return await control.lane(name)
 
-    lane = ask(settings, method, path, body=body, offline=offline)
+    lane = ask(settings, method, path, token=arguments.token, body=body, offline=offline)
     if arguments.json:
         print_json(lane)
         return 0
@@ -103,15 +107,16 @@ def _lane(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _export(settings: Settings, name: str) -> int:
+def _export(settings: Settings, name: str, token: str) -> int:
     async def offline(control: Control) -> dict[str, Any]:
         return await control.memory(name)
 
-    print_json(ask(settings, "GET", f"/v1/memory{query(lane=name)}", offline=offline))
+    print_json(ask(settings, "GET", f"/v1/memory{query(lane=name)}", token=token, offline=offline))
     return 0
 
 
-def _import(settings: Settings, file: str, reason: str) -> int:
+def _import(settings: Settings, arguments: argparse.Namespace) -> int:
+    file, reason = arguments.file, arguments.reason
     try:
         memory = json.loads(sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8"))
     except OSError as error:
@@ -124,6 +129,7 @@ def _import(settings: Settings, file: str, reason: str) -> int:
     async def offline(control: Control) -> dict[str, Any]:
         return await control.bring(memory, reason)
 
-    count = ask(settings, "POST", "/v1/memory", body={**memory, "reason": reason}, offline=offline)["lanes"]
+    body = {**memory, "reason": reason}
+    count = ask(settings, "POST", "/v1/memory", token=arguments.token, body=body, offline=offline)["lanes"]
     print(f"{count} lane{'' if count == 1 else 's'}")
     return 0

@@ -35,6 +35,7 @@ def register(commands: Commands) -> None:
         text="Show recipients by state, domain and age.",
         example="sender queue --domain example.org",
         reads=True,
+        asks=True,
     )
     for name in ("domain", "site", "stream"):
         parser.add_argument(f"--{name}", help=f"only this {name}")
@@ -45,6 +46,7 @@ def register(commands: Commands) -> None:
         text="Show one message: every recipient, every attempt, why it is where it is and when it goes next.",
         example="sender message 06chyk9v4k000",
         reads=True,
+        asks=True,
     )
     parser.add_argument("id", metavar="ID")
 
@@ -53,7 +55,11 @@ def _queue(arguments: argparse.Namespace) -> int:
     wanted = {name: getattr(arguments, name) or "" for name in ("domain", "site", "stream")}
     wanted["domain"] = wanted["domain"].lower()
     queue = ask(
-        settings_of(arguments), "GET", f"/v1/queue{query(**wanted)}", offline=lambda control: control.queue(**wanted)
+        settings_of(arguments),
+        "GET",
+        f"/v1/queue{query(**wanted)}",
+        token=arguments.token,
+        offline=lambda control: control.queue(**wanted),
     )
     if arguments.json:
         print_json(queue)
@@ -85,7 +91,8 @@ def _message(arguments: argparse.Namespace) -> int:
     async def offline(control: Control) -> dict[str, Any] | None:
         return await control.message(arguments.id)
 
-    message = ask(settings_of(arguments), "GET", f"/v1/messages/{quoted(arguments.id)}", offline=offline)
+    path = f"/v1/messages/{quoted(arguments.id)}"
+    message = ask(settings_of(arguments), "GET", path, token=arguments.token, offline=offline)
     if message is None:
         raise SenderError(f"there is no message {arguments.id!r}, or it ended and was forgotten")
     if arguments.json:

@@ -23,7 +23,7 @@ _ROWS = 40
 def register(commands: Commands) -> None:
     """Add the command."""
     parser = command(
-        commands, "top", _top, text="Show the lanes live, the busiest first.", example="sender top --every 2"
+        commands, "top", _top, text="Show the lanes live, the busiest first.", example="sender top --every 2", asks=True
     )
     parser.add_argument("--every", type=float, default=1.0, metavar="SECONDS", help="refresh (default: 1)")
     parser.add_argument("--once", action="store_true", help="print once and exit")
@@ -36,7 +36,7 @@ def _top(arguments: argparse.Namespace) -> int:
         return {"lanes": await control.lanes(brief=True), "totals": await control.totals()}
 
     def look() -> Group:
-        return lanes_view(**ask(settings, "GET", "/v1/lanes?brief=1", offline=offline))
+        return lanes_view(**ask(settings, "GET", "/v1/lanes?brief=1", token=arguments.token, offline=offline))
 
     console = Console()
     if arguments.once or not console.is_terminal:

@@ -95,3 +95,10 @@ def in_ascii(dsn: str) -> str:
 def decoded(xtext: str) -> str:
     """Read xtext; what it encodes that cannot stand in a line of a notice stays encoded."""
     return _ENCODED.sub(lambda match: chr(code) if 32 <= (code := int(match[1], 16)) < 127 else match[0], xtext)  # noqa: PLR2004
+
+
+def xtext(text: str) -> str:
+    """Write ASCII as xtext. Raises DsnError for what is none."""
+    if not text.isascii():
+        raise DsnError("must be ASCII")
+    return "".join(one if _XTEXT.fullmatch(one) else f"+{ord(one):02X}" for one in text)

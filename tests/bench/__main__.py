@@ -7,7 +7,7 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING
 
-from tests.bench import controller, depth, drain, intake, lag, receivers, roundtrip, urgent
+from tests.bench import batches, controller, depth, drain, intake, lag, receivers, roundtrip, urgent
 from tests.bench.report import Report
 from tests.servers import ServerMissing
 
@@ -42,6 +42,10 @@ async def _through(report: Report, given: argparse.Namespace) -> None:
 async def _intake(report: Report, given: argparse.Namespace) -> None:
     _require(intake.NEEDS)
     await intake.intake(report, messages=given.messages // 4, size=given.size, runs=given.runs)
+
+
+async def _batches(report: Report, given: argparse.Namespace) -> None:
+    await batches.batches(report, recipients=given.recipients, singles=given.messages // 4, runs=given.runs)
 
 
 async def _domains(report: Report, given: argparse.Namespace) -> None:
@@ -85,6 +89,7 @@ ROWS: dict[str, Callable[[Report, argparse.Namespace], Awaitable[None]]] = {
     "tls": _tls,
     "through": _through,
     "intake": _intake,
+    "batches": _batches,
     "roundtrip": _roundtrip,
     "domains": _domains,
     "depth": _depth,
@@ -111,6 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     speed.add_argument("--size", type=int, default=4096)
     speed.add_argument("--large", type=int, default=2000, metavar="MESSAGES", help="of the large ones")
     speed.add_argument("--most", type=int, default=1_000_000, metavar="MESSAGES", help="of the longest queues")
+    speed.add_argument("--recipients", type=int, default=100_000, metavar="N", help="of a batch")
     speed.add_argument("--sessions", type=int, default=50)
     speed.add_argument("--runs", type=int, default=_RUNS)
     real = parser.add_argument_group("receivers")

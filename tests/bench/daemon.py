@@ -177,6 +177,7 @@ hostname = "sender.bench.test"
 url = "sqlite:spool.db"
 [http]
 listen = "127.0.0.1:0"
+intake_listen = "127.0.0.1:0"
 [routes]
 "*" = "{host}:{port}"
 {more}"""

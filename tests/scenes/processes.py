@@ -64,6 +64,20 @@ class Served:
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(number)
 
+    @property
+    def memory_kb(self) -> int:
+        """The memory that it has now."""
+        return self._status("VmRSS")
+
+    @property
+    def peak_kb(self) -> int:
+        """The most memory that it has had."""
+        return self._status("VmHWM")
+
+    def _status(self, name: str) -> int:
+        lines = Path(f"/proc/{self._process.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith(name))
+
     async def ended(self, *, deadline_s: float = 30.0) -> int:
         """Wait for its end; give the exit code."""
         async with asyncio.timeout(deadline_s):

@@ -203,8 +203,11 @@ class World:
 
     async def command(self, *words: str) -> tuple[int, str]:
         """Run a command of `sender` on this world's configuration: its exit code, and what it printed."""
-        path = str(self.folder / "sender.toml")
-        return await asyncio.to_thread(_command, [words[0], "--config", path, *words[1:]])
+        return await self.run(words[0], "--config", str(self.folder / "sender.toml"), *words[1:])
+
+    async def run(self, *words: str) -> tuple[int, str]:
+        """Run a command of `sender` as it is: its exit code, and what it printed."""
+        return await asyncio.to_thread(_command, list(words))
 
     async def lane(self) -> Any:  # noqa: ANN401 - JSON
         """Show the only lane there is."""

@@ -1,0 +1,153 @@
+"""What operators read and do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sender.api.errors import ApiError, json_answer
+from sender.core.quantity import parse_duration
+from sender.core.selection import Kind, Selection
+from sender.observe.events import instant
+
+if TYPE_CHECKING:
+    from starlette.responses import Response
+
+    from sender.api.calls import Asked
+    from sender.api.models import LaneBody, MemoryBody, SelectionBody, SuspensionBody
+    from sender.engine.control import Control
+
+_LONGEST_S = 3650 * 86400.0
+
+
+class Operations:
+    """`control` is None where this process does not deliver."""
+
+    def __init__(self, control: Control | None) -> None:
+        self._control = control
+
+    @property
+    def _engine(self) -> Control:
+        if self._control is None:
+            raise ApiError(409, "this process only accepts mail; ask the delivering one")
+        return self._control
+
+    # reading
+
+    async def queue(self, asked: Asked) -> Response:
+        """Show recipients by state and domain."""
+        wanted = {key: asked.request.query_params.get(key, "") for key in ("domain", "site", "stream")}
+        return json_answer(await self._engine.queue(**wanted))
+
+    async def lanes(self, asked: Asked) -> Response:
+        """Show every lane."""
+        brief = asked.request.query_params.get("brief", "") not in {"", "0"}
+        return json_answer({"lanes": await self._engine.lanes(brief=brief), "totals": await self._engine.totals()})
+
+    async def lane(self, asked: Asked) -> Response:
+        """Show one lane."""
+        return json_answer(await self._engine.lane(asked.request.path_params["name"]))
+
+    async def memory(self, asked: Asked) -> Response:
+        """Show what was learned."""
+        return json_answer(await self._engine.memory(asked.request.query_params.get("lane", "")))
+
+    async def message(self, asked: Asked) -> Response:
+        """Show one message."""
+        message_id = asked.request.path_params["id"]
+        message = await self._engine.message(message_id)
+        if message is None:
+            raise ApiError(404, f"there is no message {message_id!r}, or it ended and was forgotten")
+        return json_answer(message)
+
+    async def suspensions(self, _asked: Asked) -> Response:
+        """Show what is held."""
+        return json_answer(
+            {
+                "suspensions": [
+                    {
+                        "id": suspension.id,
+                        "kind": suspension.selection.kind,
+                        "value": suspension.selection.value,
+                        "since": instant(suspension.since),
+                        "until": None if suspension.until is None else instant(suspension.until),
+                        "reason": suspension.reason,
+                    }
+                    for suspension in self._engine.suspensions()
+                ]
+            }
+        )
+
+    # acting
+
+    async def change_lane(self, asked: Asked) -> Response:
+        """Set the window of a lane, or forget what it has learned."""
+        body: LaneBody = asked.body
+        name = asked.request.path_params["name"]
+        if body.window is None:
+            return json_answer(await self._engine.forget(name, body.reason))
+        return json_answer(await self._engine.set_window(name, body.window, body.reason))
+
+    async def bring_memory(self, asked: Asked) -> Response:
+        """Take in what another daemon has learned."""
+        body: MemoryBody = asked.body
+        return json_answer(await self._engine.bring({"version": body.version, "lanes": body.lanes}, body.reason))
+
+    async def suspend(self, asked: Asked) -> Response:
+        """Hold a selection."""
+        body: SuspensionBody = asked.body
+        suspension_id, touched = await self._engine.suspend(
+            _selection(body), for_s=_duration(body.for_), reason=body.reason
+        )
+        return json_answer({"id": suspension_id, "recipients": touched}, 201)
+
+    async def resume(self, asked: Asked) -> Response:
+        """Let a selection go again."""
+        return json_answer({"recipients": await self._engine.resume(_selection(asked.body))})
+
+    async def resume_id(self, asked: Asked) -> Response:
+        """End one suspension."""
+        suspension_id = asked.request.path_params["id"]
+        touched = await self._engine.resume_id(suspension_id) if suspension_id >> 63 == 0 else None
+        if touched is None:
+            raise ApiError(404, f"there is no suspension {suspension_id}")
+        return json_answer({"recipients": touched})
+
+    async def retry(self, asked: Asked) -> Response:
+        """Make deferred mail due now."""
+        return json_answer({"recipients": await self._engine.retry(_selection(asked.body))})
+
+    async def bounce(self, asked: Asked) -> Response:
+        """Return mail to its senders."""
+        body: SelectionBody = asked.body
+        return json_answer({"recipients": await self._engine.bounce(_of_mail(body), body.reason)})
+
+    async def delete(self, asked: Asked) -> Response:
+        """Remove mail without a notice."""
+        body: SelectionBody = asked.body
+        return json_answer({"recipients": await self._engine.delete(_of_mail(body), body.reason)})
+
+
+def _selection(body: SelectionBody) -> Selection:
+    """Read the one thing that a call is about."""
+    kind = next(kind for kind in Kind if getattr(body, kind) is not None)
+    value = "" if kind is Kind.ALL else getattr(body, kind)
+    return Selection(kind, value.lower() if kind is Kind.DOMAIN else value)
+
+
+def _of_mail(body: SelectionBody) -> Selection:
+    selection = _selection(body)
+    if selection.kind is Kind.SOURCE:
+        raise ApiError.of_fields([("source", "mail in the queue has no source yet; give another selection")])
+    return selection
+
+
+def _duration(text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        seconds = parse_duration(text)
+    except ValueError as error:
+        raise ApiError.of_fields([("for", str(error))]) from error
+    if seconds > _LONGEST_S:
+        raise ApiError.of_fields([("for", "must be at most 3650d; without it, mail is held until it is resumed")])
+    return seconds

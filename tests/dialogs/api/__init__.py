@@ -1,0 +1,1 @@
+"""The HTTP calls, as any client may make them."""
