@@ -70,6 +70,7 @@ class DomainAnswer(Answer):
     domain: str
     site: str | None
     queued: int
+    scheduled: int
     deferred: int
     suspended: int
     in_flight: int
@@ -82,6 +83,7 @@ class QueueAnswer(Answer):
 
     queued: int
     due: int
+    scheduled: int
     deferred: int
     suspended: int
     in_flight: int

@@ -20,7 +20,7 @@ from sender.api.openapi import describe
 from sender.api.operations import Operations
 from sender.api.submission import Submission
 from sender.api.table import OpenCalls, table
-from sender.intake.tokens import Tokens
+from sender.intake.tokens import Scope, Tokens
 from sender.observe.metrics import CONTENT_TYPE
 
 if TYPE_CHECKING:
@@ -107,7 +107,10 @@ class Api:
         with self._bodies.one_more():
             if call.streamed:
                 return await call.run(Asked(request, caller))
-            raw, data = await self._bodies.json(request, call.limit, structure_limit=call.structure_limit)
+            by_hand = call.scope is Scope.OPERATE
+            raw, data = await self._bodies.json(
+                request, call.limit, structure_limit=call.structure_limit, by_hand=by_hand
+            )
             return await call.run(Asked(request, caller, raw, checked(call.body, data)))
 
     async def _healthz(self, _asked: Asked) -> Response:

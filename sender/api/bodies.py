@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 SMALL = 64 * 1024  # bytes that are read at once where they come in; more are read beside it
 _RETRY_S = 1.0
+_OF_CURL = frozenset({"", "application/x-www-form-urlencoded"})
+_OF_BROWSERS = ("origin", "sec-fetch-site", "referer")
 
 
 class Bodies:
@@ -40,9 +42,14 @@ class Bodies:
         finally:
             self._open -= 1
 
-    async def json(self, request: Request, limit: int, *, structure_limit: int = STRUCTURE_LIMIT) -> tuple[bytes, Any]:
-        """Read JSON of at most `limit` bytes, as it came and as it is. Raises ApiError, NotJsonError."""
-        check_type(request)
+    async def json(
+        self, request: Request, limit: int, *, structure_limit: int = STRUCTURE_LIMIT, by_hand: bool = False
+    ) -> tuple[bytes, Any]:
+        """Read JSON of at most `limit` bytes, as it came and as it is. Raises ApiError, NotJsonError.
+
+        `by_hand`: it need not be said that it is JSON.
+        """
+        check_type(request, by_hand=by_hand)
         data = b"".join([piece async for piece in self.pieces(request, limit)])
         if len(data) <= SMALL:
             return data, read_json(data)
@@ -73,11 +80,17 @@ class Bodies:
                 yield piece
 
 
-def check_type(request: Request) -> None:
-    """Check that a body is said to be JSON, as it is. Raises ApiError."""
+def check_type(request: Request, *, by_hand: bool = False) -> None:
+    """Check that a body is said to be JSON, as it is. Raises ApiError.
+
+    `by_hand`: what `curl -d` says, or nothing, will do, if it is no browser that says so: a page could send a form.
+    """
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise ApiError(415, "the body must not be compressed", ends=True)
     kind, _, parameters = request.headers.get("content-type", "").partition(";")
     charset = parameters.partition("charset=")[2].strip(' "').lower()
-    if kind.strip().lower() != "application/json" or charset not in {"", "utf-8", "utf8"}:
+    kind = kind.strip().lower()
+    if by_hand and kind in _OF_CURL and not any(name in request.headers for name in _OF_BROWSERS):
+        return
+    if kind != "application/json" or charset not in {"", "utf-8", "utf8"}:
         raise ApiError(415, "the body must be application/json", ends=True)
