@@ -200,7 +200,7 @@ def message_view(report: Row, recipients: Iterable[tuple[Row, Row | None]], now:
     With each recipient comes the lane that it waits for; both are figures, with instants in seconds since 1970.
     """
     return {
-        **_dated({key: value for key, value in report.items() if key not in {"priority", "recipients", "metadata"}}),
+        **_dated({key: value for key, value in report.items() if key not in {"priority", "recipients"}}),
         **({"metadata": report["metadata"]} if "metadata" in report else {}),
         "recipients": [_recipient_view(figures, lane, now) for figures, lane in recipients],
     }

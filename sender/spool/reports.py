@@ -97,23 +97,23 @@ def queue_report(connection: sqlite3.Connection, now: float) -> list[dict[str, A
     )
     # Ids tell the age of all but what had to wait: where such a message seems to be the oldest, look closer.
     oldest = {row[0]: id_time(row[12]) for row in rows if row[12] is not None}
-    oldest |= _began_at(connection, [row[0] for row in rows if row[13] is not None], now)
+    oldest |= _began_at(connection, [row[0] for row in rows if row[13] is not None])
     return [
         {**dict(zip(names, row[:12], strict=True)), "oldest_age_s": max(0.0, now - oldest.get(row[0], now))}
         for row in rows
     ]
 
 
-def _began_at(connection: sqlite3.Connection, queue_ids: Sequence[int], now: float) -> dict[int, float]:
+def _began_at(connection: sqlite3.Connection, queue_ids: Sequence[int]) -> dict[int, float]:
     """Give the instant from which the age of the oldest recipient of each queue counts."""
     if not queue_ids:
         return {}
     rows = connection.execute(
         f"SELECT s.queue_id, min(max(m.accepted_at, coalesce({_SEND_AT}, 0))) FROM ("  # noqa: S608
-        f"SELECT queue_id, message_id FROM ({_QUEUED}) WHERE NOT scheduled"
+        "SELECT queue_id, message_id FROM recipients WHERE state = 0"
         " UNION ALL SELECT queue_id, message_id FROM recipients WHERE state IN (1, 2)"
-        ") s JOIN messages m ON m.id = s.message_id WHERE s.queue_id IN (SELECT value FROM json_each(?2)) GROUP BY 1",
-        (now, orjson.dumps(list(queue_ids)).decode()),
+        ") s JOIN messages m ON m.id = s.message_id WHERE s.queue_id IN (SELECT value FROM json_each(?)) GROUP BY 1",
+        (orjson.dumps(list(queue_ids)).decode(),),
     )
     return dict(rows.fetchall())
 

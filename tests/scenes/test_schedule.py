@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -35,6 +35,8 @@ async def test_scheduled_mail_waits_and_says_for_what(world: World) -> None:
     message = await world.json("message", message_id)
     assert message["send_at"] == message["recipients"][0]["next_attempt_at"]
     assert message["recipients"][0]["waiting_for"].startswith("It is to be sent at ")
+    until = datetime.fromisoformat(message["recipients"][0]["expires_at"])
+    assert until - datetime.fromisoformat(message["send_at"]) == timedelta(minutes=10)
     assert "  to be sent at " in (await world.command("message", message_id))[1]
     control = world.daemon.control
     assert control is not None

@@ -158,6 +158,22 @@ async def test_what_was_being_tried_is_held_when_it_comes_back(spool: Spool) -> 
     assert delivered.recipient_id == claimed[0].recipients[2].id
 
 
+@pytest.mark.parametrize("deferred", [False, True])
+async def test_what_comes_back_alone_is_held(spool: Spool, *, deferred: bool) -> None:
+    """Of several suspended messages the one whose recipient is deferred, or released, is suspended again at once."""
+    messages = [mail(f"r{number}@b.test") for number in range(3)]
+    await spool.accept(*messages)
+    claimed = await claim(spool)
+    for message in messages:
+        await spool.suspend(one(message), now=NOW, until=None, reason="")
+    if deferred:
+        await spool.settle(settlements(claimed[1:2], State.QUEUED), [], {}, NOW)
+    else:
+        await spool.release([claimed[1].recipients[0].id])
+    found = [await states(spool, message.id) for message in messages]
+    assert found == [[State.CLAIMED], [State.SUSPENDED], [State.CLAIMED]]
+
+
 async def test_a_selection_that_is_given_back_is_suspended_as_before(spool: Spool) -> None:
     """A suspended recipient that an operator's command claimed and released is suspended again."""
     message = mail()
