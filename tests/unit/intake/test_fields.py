@@ -44,6 +44,12 @@ def test_a_value_comes_back_as_it_was(value: str) -> None:
     assert (unfolded if "=?" not in written.decode() else _decoded(found)) == value
 
 
+def test_what_reads_like_an_encoded_word_is_not_decoded() -> None:
+    """A value that looks encoded is encoded itself, so that its reader sees what was written."""
+    value = "=?utf-8?q?b=C3=A4r?= =?utf-8?b?YQ==?="
+    assert _decoded(email.message_from_bytes(unstructured("Subject", value) + b"\r\n")["subject"]) == value
+
+
 @given(st.text(_CHARACTERS, max_size=150))
 def test_a_display_name_comes_back_as_it_was(display: str) -> None:
     """A name that is shown for an address is read again, but for the space in it; the address is untouched."""
