@@ -9,7 +9,7 @@ import asyncio
 import collections
 import logging
 import re
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from aiosmtpd.smtp import SMTP
 
@@ -117,9 +117,9 @@ class Connection(_Brief, SMTP):
         """Tell whether a message is coming in."""
         raise NotImplementedError
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def connection_made(self, made: asyncio.BaseTransport) -> None:
         """Begin, unless there are too many connections."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - tells the type checker
+        transport = cast("asyncio.Transport", made)  # uvloop's are not, but do what those do
         peername = transport.get_extra_info("peername")
         self._address = str(peername[0]) if peername else ""
         self._refused = not self._admission.enter(self, self._address)
