@@ -114,6 +114,7 @@ class DropFolder:
                 await self._accept(path)
                 self._taken.add(name)
             await asyncio.to_thread(path.unlink, missing_ok=True)
+            self._taken.discard(name)
         except FileNotFoundError:
             pass  # another process has taken it
         except BadFileError as error:

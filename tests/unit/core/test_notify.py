@@ -13,6 +13,7 @@ from sender.core.notify import (
     checked_notify,
     checked_original,
     decoded,
+    encoded,
     occasions,
     original_recipient,
     parameters,
@@ -105,3 +106,19 @@ def test_decoding_gives_back_what_was_encoded_and_no_line_end(text: str) -> None
     shown = decoded(xtext)
     assert shown.isprintable()
     assert "".join(c if 32 <= ord(c) < 127 else f"+{ord(c):02X}" for c in text) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "xtext"), [("", ""), ("abc-1", "abc-1"), ("a+b=c d", "a+2Bb+3Dc+20d"), ("<~!>", "<~!>")]
+)
+def test_xtext_is_written_so_that_it_can_be_read(text: str, xtext: str) -> None:
+    """What xtext does not allow as such is encoded."""
+    assert encoded(text) == xtext
+    assert decoded(xtext) == text
+
+
+@pytest.mark.parametrize("text", ["ü", "a\r\nb", "\0", "\x7f", "\t"])
+def test_i3_what_cannot_be_told_is_not_encoded(text: str) -> None:
+    """Neither controls nor anything beyond ASCII."""
+    with pytest.raises(DsnError):
+        encoded(text)
