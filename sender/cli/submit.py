@@ -17,6 +17,7 @@ from sender.core.identity import id_text
 from sender.core.notify import DsnError, checked_envelope_id, checked_notify, encoded
 from sender.core.notify import parameters as dsn_parameters
 from sender.core.options import PRIORITIES, OptionError, Options, checked_name, checked_times
+from sender.core.reply import sanitised
 from sender.intake.acceptance import Acceptance, Envelope, Origin
 from sender.intake.content import RefusedContentError
 from sender.intake.instants import parse_instant
@@ -148,7 +149,7 @@ class _Named:
         try:
             split_mailbox(self.address)
         except AddressError as error:
-            return Problem(self.place, self.name, self.address, error.rule)
+            return Problem(self.place, self.name, sanitised(self.address), error.rule)
         return None
 
 
@@ -170,7 +171,7 @@ def _recipients(arguments: argparse.Namespace) -> Iterator[_Named]:
 
 def _listed(place: str, file: BinaryIO) -> Iterator[_Named]:
     for number, line in enumerate(file, start=1):
-        address = line.decode(errors="replace").strip()
+        address = line.decode(errors="surrogateescape").strip()  # what is not UTF-8 is no address
         if address and not address.startswith("#"):
             yield _Named(place, f"line {number}", address)
 

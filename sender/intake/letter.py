@@ -169,7 +169,7 @@ def _recipients(section: bytes) -> list[str]:
     """Give the fields that name recipients: those of the last one who sent it on, where there is one."""
     fields = [(match[1] is not None, match[2]) for match in _RECIPIENTS.finditer(section)]
     resent = any(again for again, _ in fields)
-    return [unfolded(value).decode(errors="replace") for again, value in fields if again == resent]
+    return [unfolded(value).decode(errors="surrogateescape") for again, value in fields if again == resent]
 
 
 def _mailbox(name: str, address: str) -> str:

@@ -125,6 +125,12 @@ def test_every_bad_address_is_named() -> None:
     assert [error.value for error in refusal.value.errors] == [".c@d.test", "-f.test", "g h"]
 
 
+def test_x9_an_address_that_is_no_text_is_refused() -> None:
+    """Bytes that are not UTF-8 are not replaced by what somebody else may have."""
+    with pytest.raises(BadAddressesError):
+        _letter(b"To: j\xf6rg@b.test\n\nb\n", from_headers=True)
+
+
 def test_nobody_is_no_recipient() -> None:
     """A message that has no recipient after all is refused."""
     with pytest.raises(NoRecipientsError):
