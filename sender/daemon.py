@@ -24,6 +24,7 @@ from sender.engine.holding import Holding
 from sender.engine.settling import Settler
 from sender.engine.surroundings import Budget, Surroundings
 from sender.intake.acceptance import Acceptance
+from sender.intake.drop import DropFolder
 from sender.intake.listener import listeners
 from sender.intake.pressure import Pressure
 from sender.observe.events import Events
@@ -88,6 +89,7 @@ class Daemon:
         self._events: Events
         self._acceptance: Acceptance | None = None
         self._pressure: Pressure | None = None
+        self._drop: DropFolder | None = None
         self._committer: Committer | None = None
         self._resolver: Resolver | None = None
         self._api: Api | None = None
@@ -125,6 +127,8 @@ class Daemon:
                 self._acceptance = Acceptance(
                     settings, self.spool, self.clock, self.metrics, self._events, self._pressure
                 )
+                self._drop = DropFolder(self._acceptance)
+                await self._drop.open()
                 for listener in listeners(self._acceptance):
                     self.listeners.append(listener)
                     await listener.start()
@@ -137,6 +141,8 @@ class Daemon:
         self._chores.append(asyncio.create_task(self._watch_lag()))
         if self._pressure is not None:
             self._chores.append(asyncio.create_task(self._pressure.watch()))
+        if self._drop is not None:
+            self._chores.append(asyncio.create_task(self._drop.watch()))
         if delivers:
             self._chores += [asyncio.create_task(self._save_memory()), asyncio.create_task(self._purge())]
             self._chores += [asyncio.create_task(self._survey()), asyncio.create_task(self._forget_lanes())]

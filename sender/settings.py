@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -402,7 +403,7 @@ def _contradictions(settings: Settings, path: Path) -> list[Problem]:
     if "smtp" in settings.listeners:
         problems.append(Problem(place, "listeners.smtp", "", "must have another name: [smtp] is the one of this name"))
     tokens_file = settings.http.tokens_file
-    if tokens_file and not settings.path(tokens_file).is_file():
+    if tokens_file and _is_missing(settings.path(tokens_file)):
         problems.append(Problem(place, "http.tokens_file", tokens_file, "must be a file that can be read"))
     if settings.window.start > settings.window.max:
         problems.append(
@@ -428,5 +429,15 @@ def _of_listener(settings: Settings, smtp: SmtpSettings) -> Iterator[tuple[str, 
         yield "listen", "", "must name an address, or listen_tls must"
     for key in ("users_file", "tls_cert", "tls_key"):
         name = getattr(smtp, key)
-        if name and not settings.path(name).is_file():
+        if name and _is_missing(settings.path(name)):
             yield key, name, "must be a file that can be read"
+
+
+def _is_missing(path: Path) -> bool:
+    """Tell whether something is no file; who may not look, as a user of `sender sendmail`, cannot tell."""
+    try:
+        return not stat.S_ISREG(path.stat().st_mode)
+    except PermissionError:
+        return False
+    except OSError:
+        return True

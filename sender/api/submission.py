@@ -14,7 +14,7 @@ from sender.api.errors import ApiError, json_answer
 from sender.api.idempotency import check_same, key_of
 from sender.core.errors import SpoolError
 from sender.core.identity import id_text
-from sender.core.notify import DsnError, checked_envelope_id, checked_notify, xtext
+from sender.core.notify import DsnError, checked_envelope_id, checked_notify, encoded
 from sender.core.notify import parameters as dsn_parameters
 from sender.intake.acceptance import Envelope
 from sender.intake.compose import Parts, compose
@@ -135,7 +135,7 @@ class Submission:
             field = "notify"
             dsn = dsn_parameters(notify=checked_notify(",".join(body.notify))) if body.notify else ""
             field = "envelope_id"
-            envelope_id = checked_envelope_id(xtext(body.envelope_id)) if body.envelope_id else ""
+            envelope_id = checked_envelope_id(encoded(body.envelope_id)) if body.envelope_id else ""
         except DsnError as error:
             raise RefusedFieldError(field, error.rule) from error
         wanted = wishes.wishes(body, asked.caller, self.acceptance, envelope_id=envelope_id)

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sender import __version__
-from sender.cli import act, classify, config, demo, lanes, sandbox, serve, show, simulate, submit, top
 from sender.core.errors import ConfigError, SenderError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_SENDMAIL = "sendmail"  # the command, and a name under which the program may be called
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code."""
-    arguments = parser().parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    if argv is None and Path(sys.argv[0]).name == _SENDMAIL:
+        words.insert(0, _SENDMAIL)
+    if words[:1] == [_SENDMAIL]:
+        from sender.cli import sendmail  # noqa: PLC0415 - each of many small programs pays for what is imported
+
+        return sendmail.main(words[1:])
+    arguments = parser().parse_args(words)
     try:
         code = arguments.run(arguments)
     except ConfigError as error:
@@ -35,12 +44,27 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """Make the parser of all commands."""
+    from sender.cli import (  # noqa: PLC0415 - as above
+        act,
+        classify,
+        config,
+        demo,
+        lanes,
+        sandbox,
+        sendmail,
+        serve,
+        show,
+        simulate,
+        submit,
+        top,
+    )
+
     top_parser = argparse.ArgumentParser(
         prog="sender",
         description="An outbound SMTP delivery daemon that finds out by itself how fast each receiver takes mail.",
     )
     top_parser.add_argument("--version", action="version", version=f"sender {__version__}")
     commands = top_parser.add_subparsers(metavar="COMMAND", required=True)
-    for module in (serve, submit, show, lanes, act, top, classify, simulate, config, sandbox, demo):
+    for module in (serve, submit, sendmail, show, lanes, act, top, classify, simulate, config, sandbox, demo):
         module.register(commands)
     return top_parser

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 import signal
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import uvloop
 
@@ -18,13 +19,30 @@ from sender.daemon import Daemon, Role
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Coroutine
-    from typing import Any
 
     from sender.settings import Settings
 
 log = logging.getLogger("sender")
 # The spool's thread takes Python's lock some times in each commit; the usual 5 ms for each are what mail would wait.
 _SWITCH_S = 0.0005
+# What moves a terminal's cursor, ends a line, or turns the direction of writing: C0, DEL, C1 and their like in Unicode.
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+
+
+class LineFormatter(logging.Formatter):
+    """Writes a message in one line, whatever a client or a receiver has put into it; a traceback keeps its lines."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        """Give the line without the traceback."""
+        return _escaped(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: ANN401, N802 - logging's name and type
+        """Give the traceback."""
+        return "\n".join(map(_escaped, super().formatException(ei).split("\n")))
+
+
+def _escaped(text: str) -> str:
+    return _CONTROLS.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def register(commands: Commands) -> None:
@@ -42,7 +60,9 @@ def register(commands: Commands) -> None:
 
 def _serve(arguments: argparse.Namespace) -> int:
     settings = settings_of(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(LineFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger("mail.log").setLevel(logging.WARNING)  # aiosmtpd's: a line for each command, and more
     return run_loop(_run(settings, Role(arguments.role), arguments))
 
@@ -92,4 +112,5 @@ def _reload(daemon: Daemon, arguments: argparse.Namespace) -> None:
     try:
         daemon.reload(settings_of(arguments))
     except (ConfigError, OSError) as error:
-        log.error("the configuration is not reloaded:\n%s", error)  # noqa: TRY400
+        for line in str(error).splitlines():
+            log.error("the configuration is not reloaded: %s", line)  # noqa: TRY400

@@ -92,13 +92,13 @@ def in_ascii(dsn: str) -> str:
     return "".join([character if character.isascii() else f"\\x{{{ord(character):02X}}}" for character in dsn])
 
 
+def encoded(text: str) -> str:
+    """Write a text as xtext. Raises DsnError for what xtext cannot tell a receiver."""
+    if not text.isascii() or not text.isprintable():
+        raise DsnError("must be printable ASCII")
+    return "".join(one if _XTEXT.fullmatch(one) else f"+{ord(one):02X}" for one in text)
+
+
 def decoded(xtext: str) -> str:
     """Read xtext; what it encodes that cannot stand in a line of a notice stays encoded."""
     return _ENCODED.sub(lambda match: chr(code) if 32 <= (code := int(match[1], 16)) < 127 else match[0], xtext)  # noqa: PLR2004
-
-
-def xtext(text: str) -> str:
-    """Write ASCII as xtext. Raises DsnError for what is none."""
-    if not text.isascii():
-        raise DsnError("must be ASCII")
-    return "".join(one if _XTEXT.fullmatch(one) else f"+{ord(one):02X}" for one in text)

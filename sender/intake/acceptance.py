@@ -171,6 +171,17 @@ class _Wishes:
         )
 
 
+def as_wanted(envelope: Envelope, controls: Sequence[tuple[str, str]], *, now: float, max_hold_s: float) -> Envelope:
+    """Give an envelope as X-Sender-* fields, by name and value, want it. Raises RefusedContentError."""
+    wishes = _Wishes(envelope, now, max_hold_s)
+    for name, value in controls:
+        try:
+            wishes.apply(name, value)
+        except OptionError as error:
+            raise RefusedContentError(f"554 5.6.0 {name.title()}: {error.rule}", "malformed") from error
+    return wishes.envelope
+
+
 class Draft:
     """One message that is coming in. Either `commit` or `drop` ends it."""
 
@@ -209,13 +220,9 @@ class Draft:
         most = origin.max_hops or settings.smtp.max_hops
         if len(headers.hops) > most or sum(by_us in hop for hop in headers.hops) > OWN_HOPS_MAX:
             raise RefusedContentError(f"554 5.4.6 Too many hops: {len(headers.hops)} Received lines", "loop")
-        wishes = _Wishes(self._envelope, self.accepted_at, settings.spool.max_hold)
-        for name, value in headers.controls:
-            try:
-                wishes.apply(name, value)
-            except OptionError as error:
-                raise RefusedContentError(f"554 5.6.0 {name.title()}: {error.rule}", "malformed") from error
-        self._envelope = wishes.envelope
+        self._envelope = as_wanted(
+            self._envelope, headers.controls, now=self.accepted_at, max_hold_s=settings.spool.max_hold
+        )
         if origin.senders is not None and not all(map(origin.senders.allows, headers.from_mailboxes)):
             raise RefusedContentError("553 5.7.1 From: is not an address of yours", "sender_rejected")
         if not origin.complete:

@@ -99,6 +99,7 @@ class Connection(_Brief, SMTP):
         self._clock = admission.acceptance.clock
         self._patience = Patience(self._limits, self._clock.steady())
         self._leaving = False
+        self._early: bytes | None = b"" if implicit_tls else None  # what comes before the handshake can take it
         self._handshaking = False
         super().__init__(
             _HOOKS,
@@ -149,7 +150,9 @@ class Connection(_Brief, SMTP):
 
     def data_received(self, data: bytes) -> None:
         """Take what the client sends."""
-        if not (self._refused or self._leaving):
+        if self._early is not None:
+            self._early += data
+        elif not (self._refused or self._leaving):
             super().data_received(data)
 
     def leave(self) -> None:
@@ -210,7 +213,13 @@ class Connection(_Brief, SMTP):
         self._handshaking = True
         try:
             try:
-                await self._writer.start_tls(self.tls_context, ssl_handshake_timeout=self._timeout_duration)
+                handshake = self._writer.start_tls(self.tls_context, ssl_handshake_timeout=self._timeout_duration)
+                if self._early is None:
+                    await handshake
+                else:
+                    task = self.loop.create_task(handshake)
+                    self.loop.call_soon(self.loop.call_soon, self._hand_over_early)  # behind what the task calls first
+                    await task
             finally:
                 self._handshaking = False
         except OSError as error:
@@ -224,6 +233,17 @@ class Connection(_Brief, SMTP):
         self._reader._transport = self.transport  # noqa: SLF001 - asyncio leaves the old one there
         self._tls_protocol = True
         return True
+
+    def _hand_over_early(self) -> None:
+        """Give TLS what it should have had: uvloop reads what comes first, though it was told not to."""
+        early, self._early = self._early, None
+        while early and self.transport is not None:
+            protocol = self.transport.get_protocol()
+            buffer = protocol.get_buffer(len(early))
+            piece = early[: len(buffer)]
+            buffer[: len(piece)] = piece
+            protocol.buffer_updated(len(piece))
+            early = early[len(piece) :]
 
     def _lost_in_handshake(self, error: Exception | None) -> None:
         """End: asyncio does not tell a protocol of a connection that ends within the handshake."""

@@ -50,9 +50,11 @@ class Headers:
                 found.controls.append((name.decode(), unfolded(match[2]).decode(errors="replace")))
         return found
 
-    def written(self, *, date: str = "", message_id: str = "") -> bytes:
+    def written(self, *, sender: str = "", date: str = "", message_id: str = "") -> bytes:
         """Give the section as it goes on; what is given here is added where it is missing."""
         added = b""
+        if sender and b"from" not in self._names:
+            added += f"From: {sender}\r\n".encode()
         if date and b"date" not in self._names:
             added += f"Date: {date}\r\n".encode()
         if message_id and b"message-id" not in self._names:

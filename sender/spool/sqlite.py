@@ -463,7 +463,8 @@ async def open_spool(
     """Open or make a spool. Raises SpoolError; SpoolBusyError where another process delivers from it."""
     spool = SqliteSpool(path, role, commit_interval_s=commit_interval_s, on_commit=on_commit)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # Nobody else can list it; the drop folder in it is for everybody.
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o711)
         await spool._open(now)  # noqa: SLF001
     except (sqlite3.Error, OSError) as error:
         raise SpoolError("open", f"{path}: {error}") from error

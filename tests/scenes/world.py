@@ -261,7 +261,7 @@ class World:
 
     async def balance(self) -> None:
         """Assert conservation: every accepted recipient is in exactly one place, by file, report and metrics."""
-        if not hasattr(self, "settings"):
+        if not hasattr(self, "settings") or not self.settings.spool_path.exists():
             return  # nothing was started
         books = self.books()
         assert books.totals.get("accepted", 0) == books.states.total()

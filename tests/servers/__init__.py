@@ -6,20 +6,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
 
 import pytest
 
 from .exim import EximReceiver
+from .msmtp import Msmtp
 from .postfix import PostfixSender
 from .postfix_receiver import PostfixReceiver
 from .postgrey import Postgrey
-from .process import Server, ServerError, ServerMissing
+from .process import Server, ServerError, ServerMissing, require_root
 from .sinks import SmtpSink, SmtpSource
 from .stunnel import Stunnel
 
 __all__ = [
     "EximReceiver",
+    "Msmtp",
     "PostfixReceiver",
     "PostfixSender",
     "Postgrey",
@@ -30,15 +36,36 @@ __all__ = [
     "SmtpSource",
     "Stunnel",
     "require",
+    "require_root_here",
 ]
 
 
-def require(*servers: type[Server]) -> None:
-    """Skip the test when a server's program is missing; with CI=true fail it."""
-    for server in servers:
-        try:
-            server.find()
-        except ServerMissing as missing:
-            if os.environ.get("CI") == "true":
-                pytest.fail(str(missing))
-            pytest.skip(str(missing))
+class Program(Protocol):
+    """What a test needs of this machine."""
+
+    @classmethod
+    def find(cls) -> Path:
+        """Find it; or raise ServerMissing."""
+
+
+def require(*needed: type[Program]) -> None:
+    """Skip the test when a program is missing; with CI=true fail it."""
+    for one in needed:
+        with _skipping():
+            one.find()
+
+
+def require_root_here() -> None:
+    """Skip the test where it does not run as root; with CI=true fail it."""
+    with _skipping():
+        require_root("this test")
+
+
+@contextlib.contextmanager
+def _skipping() -> Iterator[None]:
+    try:
+        yield
+    except ServerMissing as missing:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(missing))
+        pytest.skip(str(missing))

@@ -13,6 +13,7 @@ from sender.core.notify import (
     checked_notify,
     checked_original,
     decoded,
+    encoded,
     in_ascii,
     occasions,
     original_recipient,
@@ -120,3 +121,19 @@ def test_an_address_beyond_ascii_is_written_for_a_receiver_that_takes_none(addre
     assert written.startswith("NOTIFY=NEVER ORCPT=utf-8;x\\x{")
     assert checked_original(written.partition("ORCPT=")[2])
     assert in_ascii(written) == written
+
+
+@pytest.mark.parametrize(
+    ("text", "xtext"), [("", ""), ("abc-1", "abc-1"), ("a+b=c d", "a+2Bb+3Dc+20d"), ("<~!>", "<~!>")]
+)
+def test_xtext_is_written_so_that_it_can_be_read(text: str, xtext: str) -> None:
+    """What xtext does not allow as such is encoded."""
+    assert encoded(text) == xtext
+    assert decoded(xtext) == text
+
+
+@pytest.mark.parametrize("text", ["ü", "a\r\nb", "\0", "\x7f", "\t"])
+def test_i3_what_cannot_be_told_is_not_encoded(text: str) -> None:
+    """Neither controls nor anything beyond ASCII."""
+    with pytest.raises(DsnError):
+        encoded(text)

@@ -34,12 +34,12 @@ async def place(tmp_path: Path) -> AsyncIterator[SqlitePlace]:
 
 
 async def test_only_the_owner_may_read_the_files(place: SqlitePlace) -> None:
-    """Each file of a spool is for its owner alone, whatever the umask is, and so is the directory."""
+    """Each file of a spool is for its owner alone, whatever the umask is, and so is a look at what is there."""
     spool = await place.open()
     await spool.accept(mail())
     files = {path.name: stat.S_IMODE(path.stat().st_mode) for path in place.path.parent.iterdir()}
     assert files == dict.fromkeys(("spool.db", "spool.db-wal", "spool.db-shm", "spool.db-lock", "spool.db-wake"), 0o600)
-    assert stat.S_IMODE(place.path.parent.stat().st_mode) == 0o700
+    assert stat.S_IMODE(place.path.parent.stat().st_mode) == 0o711
 
 
 async def test_commits_are_durable(place: SqlitePlace) -> None:
