@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sender.intake.users import hash_password
+from sender.sandbox import Behaviour
 from tests.dialogs.client import CERTIFICATE
 from tests.scenes.processes import Served
 from tests.servers import Msmtp, PostfixSender, require
@@ -76,6 +77,13 @@ class Submissions:
         assert b" with ESMTPSA id " in match[0]
         return arrival.content[match.end() :]
 
+    def told(self) -> tuple[str, str, list[str]]:
+        """Read what the receiver was asked for: RET, ENVID, and of each recipient."""
+        (arrival,) = self._receiver.arrivals
+        rcpts = zip(arrival.rcpt_tos, arrival.rcpt_parameters, strict=True)
+        dsn = [" ".join(f"{key}={value}" for key, value in parameters.items()) for _, parameters in sorted(rcpts)]
+        return arrival.parameters["RET"], arrival.parameters["ENVID"], dsn
+
     def asked(self) -> tuple[dict[str, object], list[str]]:
         """Read what was asked for from the spool: of the message, and of each recipient."""
         with self._world.database() as database:
@@ -93,7 +101,7 @@ async def submissions(world: World) -> AsyncIterator[Submissions]:
 
 @asynccontextmanager
 async def _daemon(world: World) -> AsyncIterator[Submissions]:
-    receiver = await world.site("site.test", keep_arrivals=True)
+    receiver = await world.site("site.test", Behaviour(dsn=True), keep_arrivals=True)
     tls_port = free_port()
     (world.folder / "users.toml").write_text(f'{_USER} = "{hash_password(_PASSWORD)}"\n')
     smtp = {
@@ -133,10 +141,11 @@ def _with_smtplib(address: tuple[str, int], mechanism: str, content: bytes, *, i
 async def test_what_smtplib_submits_is_delivered_as_it_was_sent(
     submissions: Submissions, mechanism: str, *, implicit_tls: bool
 ) -> None:
-    """Byte for byte; what notices are wanted is in the spool, of each recipient."""
+    """Byte for byte; what notices are wanted is in the spool, and told to the receiver, of each recipient."""
     address = submissions.address(implicit_tls=implicit_tls)
     await asyncio.to_thread(_with_smtplib, address, mechanism, _CONTENT, implicit_tls=implicit_tls)
     assert await submissions.arrived() == _CONTENT
+    assert submissions.told() == ("HDRS", "a+2Bb", _ASKED)
     assert submissions.asked() == ({"returns": "HDRS", "envelope_id": "a+2Bb", "submitter": _USER}, _ASKED)
 
 
