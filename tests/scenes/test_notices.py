@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import email.policy
+from dataclasses import replace
 from email.message import EmailMessage
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -162,3 +163,48 @@ async def test_t12_mail_that_needs_tls_goes_under_verified_tls_or_comes_back(wor
     assert group["Diagnostic-Code"].startswith("x-sender; 550 5.7.30 REQUIRETLS")
     assert "Good news." not in notice.as_string()
     world.notices = 1
+
+
+async def test_x8_mail_to_an_address_that_a_receiver_cannot_take_comes_back_readable(world: World) -> None:
+    """Without SMTPUTF8 it is refused by us with 5.6.7, and the notice has the address as it was written (RFC 6533)."""
+    inbox = await world.inbox()
+    receiver = await world.site("plain.test", Behaviour(smtputf8=False))
+    await world.start()
+    message = world.message("jörg@plain.test")
+    async with world.client() as client:
+        await client.sendmail(message.mail_from, message.rcpt_tos, message.content, mail_options=["SMTPUTF8"])
+    await world.until_empty()
+    assert receiver.tally.messages == 0
+    (arrival,) = inbox.arrivals
+    assert arrival.parameters["BODY"] == "8BITMIME"
+    (notice,) = _notices(inbox)
+    assert [part.get_content_type() for part in notice.iter_parts()] == [
+        "text/plain",
+        "message/global-delivery-status",
+        "message/global-headers",
+    ]
+    for line in ("Final-Recipient: utf-8; jörg@plain.test", "Status: 5.6.7", "<jörg@plain.test>"):
+        assert f"\r\n{line}\r\n".encode() in arrival.content
+    world.notices = 1
+
+
+async def test_b4_a_message_to_many_gives_a_notice_for_each_attempt_that_fails(world: World) -> None:
+    """Of ninety recipients thirty fail at each of three attempts: three notices, and each of them stands in one."""
+    inbox = await world.inbox()
+    names = [f"{wave}{number}@large.test" for wave in ("first", "second", "third") for number in range(30)]
+    behaviour = Behaviour(name="mx.large.test", unknown_prefixes=("first",), full_prefixes=("second", "third"))
+    receiver = await world.site("large.test", behaviour)
+    await world.start({"retry": {"schedule": ["1h"]}})
+    await world.send(*names)
+    for wave, number in (("second", 1), ("third", 2)):
+        await world.until("an attempt was made", lambda number=number: len(inbox.arrivals) == number)  # type: ignore[misc]
+        await world.until("it is recorded", lambda: world.books().states[State.CLAIMED] == 0)
+        receiver.behaviour = replace(
+            behaviour, unknown_prefixes=(wave,), full_prefixes=("third",) if wave == "second" else ()
+        )
+        await world.command("retry", "--domain", "large.test")
+    await world.until_empty()
+    told = [group["Final-Recipient"] for notice in _notices(inbox) for group in _groups(notice)[1:]]
+    assert sorted(told) == sorted(f"rfc822; {name}" for name in names)
+    assert [len(_groups(notice)) - 1 for notice in _notices(inbox)] == [30, 30, 30]
+    world.notices = 3
