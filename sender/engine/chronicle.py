@@ -14,7 +14,7 @@ from sender.observe.events import instant, line
 from sender.spool.contract import State
 
 if TYPE_CHECKING:
-    from sender.engine.settling import Result, Way
+    from sender.engine.results import Result, Way
     from sender.spool.contract import ClaimedMessage
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sender.core.classify import classify_trouble
 from sender.core.errors import SessionError
 from sender.core.outcome import Outcome, Scope, Trouble, Verdict
-from sender.engine.settling import Result
+from sender.engine.results import Result
 from sender.route.router import Unroutable
 from sender.smtp.opening import Target, open_session
 from sender.smtp.session import Session

@@ -11,7 +11,7 @@ from sender.core.selection import Kind, Selection
 from sender.engine import views
 from sender.engine.gauges import Survey
 from sender.engine.learned import VERSION
-from sender.engine.settling import Result, Way
+from sender.engine.results import Result, Way
 from sender.observe.metrics import OTHER, LaneMetrics
 
 if TYPE_CHECKING:

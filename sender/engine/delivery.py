@@ -12,7 +12,7 @@ from sender.core.classify import classify_trouble
 from sender.core.identity import id_text
 from sender.core.outcome import Outcome, Reason, Scope, Trouble, Verdict
 from sender.core.stage import Stage
-from sender.engine.settling import Result, Way
+from sender.engine.results import Result, Way
 from sender.smtp.session import Outgoing
 from sender.spool.contract import DamagedError
 

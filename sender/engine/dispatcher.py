@@ -20,7 +20,8 @@ from sender.engine.learned import Learned
 from sender.engine.limits import configured
 from sender.engine.placement import place
 from sender.engine.queue import Queue
-from sender.engine.settling import PATIENCE, Way
+from sender.engine.results import Way
+from sender.engine.settling import PATIENCE
 from sender.observe.metrics import OTHER, LaneMetrics
 from sender.route.router import Unroutable
 

@@ -19,7 +19,7 @@ from sender.engine.delivery import Delivery, Judgement, again, judge, way_of
 from sender.engine.dialing import Dialing
 from sender.engine.limits import configured
 from sender.engine.restraint import Restraint
-from sender.engine.settling import Way
+from sender.engine.results import Way
 from sender.engine.sizes import Sizes
 from sender.engine.standing import Standing
 from sender.engine.stock import Stock

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sender.clock import Clock
-    from sender.engine.settling import Result, Way
+    from sender.engine.results import Result, Way
     from sender.observe.metrics import Metrics
     from sender.settings import Settings
     from sender.spool.contract import ClaimedMessage

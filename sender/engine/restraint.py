@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sender.engine.delivery import Delivery, Judgement
-    from sender.engine.settling import Result
+    from sender.engine.results import Result
     from sender.engine.surroundings import Surroundings
     from sender.settings import RestSettings
     from sender.spool.contract import ClaimedMessage

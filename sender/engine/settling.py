@@ -6,15 +6,14 @@ from its acceptance or, where it was to wait, from the instant that it was to wa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sender.core.address import domain_of
 from sender.core.bounce import Action
 from sender.core.outcome import Outcome, Reason, Scope, Verdict
-from sender.core.reply import sanitised
 from sender.engine.chronicle import Chronicle
 from sender.engine.notices import Notices, is_wanted
+from sender.engine.results import Result, Way
 from sender.spool.contract import Settlement, State
 
 if TYPE_CHECKING:
@@ -22,9 +21,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from sender.clock import Clock
-    from sender.core.reply import Reply
     from sender.core.schedule import RetryPolicy
-    from sender.core.stage import Stage
     from sender.engine.committer import Committer
     from sender.observe.metrics import LaneMetrics, Metrics
     from sender.settings import Settings
@@ -33,37 +30,6 @@ if TYPE_CHECKING:
 
 
 PATIENCE = 2  # what was never tried for a fault that is not its own gets this many times the age of other mail
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Way:
-    """How an attempt went: the same for all recipients of a transaction. Empty where it did not come that far."""
-
-    site: str = ""
-    source: str = "default"
-    host: str = ""
-    address: str = ""
-    tls: str = ""
-    session_s: float = 0.0
-    tells: bool = False  # the receiver tells senders itself what becomes of their mail
-
-
-class Result(NamedTuple):
-    """What one recipient got."""
-
-    recipient: ClaimedRecipient
-    verdict: Verdict
-    stage: Stage | None = None
-    reply: Reply | None = None
-    detail: str = ""  # our own words, where there is no reply
-    status: str | None = None  # enhanced code for the bounce, where there is no reply
-    ours: bool = False  # the receiver did not say it
-    rest_until: float | None = None  # it pays no attempt, and comes back when its rest is over
-
-    @property
-    def text(self) -> str:
-        """The reply, or our words, in one line."""
-        return str(self.reply) if self.reply is not None else sanitised(self.detail)
 
 
 class Settler:

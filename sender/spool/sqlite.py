@@ -15,11 +15,9 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import orjson
-
 from sender.core.errors import SpoolError
 from sender.core.identity import MessageIds
-from sender.spool import claims, lanes, receipts, reports, schema, suspending
+from sender.spool import accepting, claims, lanes, receipts, reports, schema, suspending
 from sender.spool.contract import QueueRow
 from sender.spool.lock import DeliveryLock
 from sender.spool.wake import Waker, wake
@@ -266,55 +264,9 @@ class SqliteSpool:
         await self._change("drop content", "DELETE FROM blocks WHERE message_id = ?", [(message_id,)])
 
     def _insert(self, connection: sqlite3.Connection, message: NewMessage) -> None:
-        dsns = message.dsn or ("",) * len(message.rcpt_tos)
-        recipients = [
-            (message.id, self._queue_id(connection, domain, message.stream, message.priority), due_at, rcpt_to, dsn)
-            for rcpt_to, domain, due_at, dsn in zip(
-                message.rcpt_tos, message.domains, message.due_ats, dsns, strict=True
-            )
-        ]
-        statement = "INSERT INTO recipients (message_id, queue_id, due_at, rcpt_to, dsn) VALUES (?, ?, ?, ?, ?)"
-        first = connection.execute(statement, recipients[0]).lastrowid
-        if len(recipients) > 1:
-            connection.executemany(statement, recipients[1:])
-        connection.execute(
-            "INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?, ?)",
-            (
-                message.id,
-                message.mail_from,
-                message.size,
-                message.stream,
-                message.priority,
-                message.eight_bit,
-                message.smtputf8,
-                message.accepted_at,
-                message.expires_at,
-                message.listener,
-                message.blocks,
-                first,
-                len(recipients),
-                len(recipients),
-                message.dotted,
-                orjson.dumps(options).decode() if (options := message.options.stated()) else None,
-                message.checksum,
-            ),
-        )
-        connection.execute("INSERT INTO contents VALUES (?, ?)", (message.id, message.content))
-        self._totals["accepted"] += len(recipients)
+        accepting.insert(connection, message, self._queue_ids)
+        self._totals["accepted"] += len(message.rcpt_tos)
         self._accepted = True
-
-    def _queue_id(self, connection: sqlite3.Connection, domain: str, stream: str, priority: int) -> int:
-        key = (domain, stream, priority)
-        known = self._queue_ids.get(key)
-        if known is not None:
-            return known
-        row = connection.execute(
-            "INSERT INTO queues (domain, stream, priority) VALUES (?, ?, ?)"
-            " ON CONFLICT DO UPDATE SET domain = excluded.domain RETURNING id",
-            key,
-        ).fetchone()
-        self._queue_ids[key] = int(row[0])
-        return int(row[0])
 
     # claiming and settling
 

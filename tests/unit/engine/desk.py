@@ -14,7 +14,8 @@ from sender.core.outcome import Outcome, Scope, Verdict
 from sender.core.reply import Reply
 from sender.core.stage import Stage
 from sender.engine.committer import Batch, Committer
-from sender.engine.settling import Result, Settler, Way
+from sender.engine.results import Result, Way
+from sender.engine.settling import Settler
 from sender.observe.metrics import LaneMetrics, Metrics
 from sender.settings import Settings, from_tables
 from sender.spool.contract import ClaimedMessage, ClaimedRecipient

@@ -11,7 +11,7 @@ import pytest
 
 from sender.core.options import NO_OPTIONS, Options
 from sender.core.outcome import Outcome, Reason
-from sender.engine.settling import Result
+from sender.engine.results import Result
 from sender.spool.contract import BLOCK, ClaimedMessage, ClaimedRecipient, State
 
 from .desk import Desk, got

@@ -10,7 +10,7 @@ import pytest
 from sender.core.options import Options
 from sender.core.outcome import Outcome, Reason, Scope, Verdict
 from sender.core.reply import Reply
-from sender.engine.settling import Result
+from sender.engine.results import Result
 from sender.spool.contract import State
 
 from .desk import Desk, got
