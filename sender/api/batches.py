@@ -26,10 +26,10 @@ from sender.api.submission import REPLAYED
 from sender.core.errors import SpoolError
 from sender.core.identity import id_text
 from sender.intake.acceptance import Envelope
-from sender.intake.batch import checked_metadata, read_recipient, recipients, survey
-from sender.intake.fields import RefusedFieldError, parse_mailbox
-from sender.intake.mailing import Letter, Mailing, Outline, Recipient
 from sender.spool.contract import Receipt, ReceiptError
+from sender.writing.batch import checked_metadata, read_recipient, recipients, survey
+from sender.writing.fields import RefusedFieldError, parse_mailbox
+from sender.writing.mailing import Letter, Mailing, Outline, Recipient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.requests import ClientDisconnect
 
 from sender.api.errors import ApiError
-from sender.intake.json_text import STRUCTURE_LIMIT, read_json
+from sender.writing.json_text import STRUCTURE_LIMIT, read_json
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sender.api.authorization import Caller
-from sender.intake.json_text import STRUCTURE_LIMIT
+from sender.writing.json_text import STRUCTURE_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

@@ -10,8 +10,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from sender.core.errors import LaneError, SenderError, SpoolError
-from sender.intake.fields import RefusedFieldError
-from sender.intake.json_text import NotJsonError
+from sender.writing.fields import RefusedFieldError
+from sender.writing.json_text import NotJsonError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

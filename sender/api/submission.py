@@ -17,10 +17,10 @@ from sender.core.identity import id_text
 from sender.core.notify import DsnError, checked_envelope_id, checked_notify, encoded
 from sender.core.notify import parameters as dsn_parameters
 from sender.intake.acceptance import Envelope
-from sender.intake.compose import Parts, compose
 from sender.intake.content import RefusedContentError
-from sender.intake.fields import RefusedFieldError, checked_address, checked_value, parse_mailbox
 from sender.spool.contract import Receipt, ReceiptError
+from sender.writing.compose import Parts, compose
+from sender.writing.fields import RefusedFieldError, checked_address, checked_value, parse_mailbox
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from sender.api.errors import ApiError
 from sender.core.options import OptionError, Options, checked_name, checked_times
 from sender.intake.acceptance import Origin
-from sender.intake.batch import checked_metadata
-from sender.intake.compose import Attachment, Unsubscribing, checked_attachment, checked_headers, checked_unsubscribing
-from sender.intake.fields import Mailbox, RefusedFieldError, parse_mailbox
 from sender.intake.instants import parse_instant
+from sender.writing.batch import checked_metadata
+from sender.writing.compose import Attachment, Unsubscribing, checked_attachment, checked_headers, checked_unsubscribing
+from sender.writing.fields import Mailbox, RefusedFieldError, parse_mailbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -19,7 +19,7 @@ _FLOORS = (
     {"daemon"},
     {"api"},
     {"intake", "engine"},
-    {"spool", "route", "smtp", "observe", "sandbox"},
+    {"spool", "route", "smtp", "observe", "sandbox", "writing"},
     {"rules", "simulation"},
     {"providers"},
     {"settings", "clock", "shipped"},
@@ -46,8 +46,8 @@ _PLACES = {
     "aiosmtplib": {"sender/smtp", "sender/cli/demo.py"},
     "idna": {"sender/core/address.py"},
     "dns": {"sender/route/resolver.py", "sender/sandbox"},
-    "ijson": {"sender/intake/batch.py"},
-    "minijinja": {"sender/intake/template.py"},
+    "ijson": {"sender/writing/batch.py"},
+    "minijinja": {"sender/writing/template.py"},
     "prometheus_client": {"sender/observe"},
     "matplotlib": {"sender/simulation/plot.py"},
     "pydantic": {
@@ -127,7 +127,7 @@ def test_imports_point_down_only() -> None:
 
 
 def test_the_edges_do_not_import_each_other() -> None:
-    """Spool, route, smtp, observe and sandbox know nothing of each other, not even for types."""
+    """Spool, route, smtp, observe, sandbox and writing know nothing of each other, not even for types."""
     wrong = [one for one in _OURS if {one.importer, one.imported} <= _EDGES and one.importer != one.imported]
     assert wrong == []
 

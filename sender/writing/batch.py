@@ -13,9 +13,9 @@ import ijson
 import orjson
 from ijson.common import JSONError
 
-from sender.intake.fields import RefusedFieldError, checked_address, parse_mailbox
-from sender.intake.json_text import DEPTH, HALF, Lexis, NotJsonError, checked_number, twice
-from sender.intake.mailing import Recipient
+from sender.writing.fields import RefusedFieldError, checked_address, parse_mailbox
+from sender.writing.json_text import DEPTH, HALF, Lexis, NotJsonError, checked_number, twice
+from sender.writing.mailing import Recipient
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping

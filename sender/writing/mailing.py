@@ -10,7 +10,7 @@ import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sender.intake.compose import (
+from sender.writing.compose import (
     Attachment,
     Unsubscribing,
     body,
@@ -21,7 +21,7 @@ from sender.intake.compose import (
     quoted_printable,
     unsubscribing,
 )
-from sender.intake.fields import (
+from sender.writing.fields import (
     Mailbox,
     RefusedFieldError,
     checked_address,
@@ -30,7 +30,7 @@ from sender.intake.fields import (
     parse_mailbox,
     unstructured,
 )
-from sender.intake.template import TemplateFault, Templates
+from sender.writing.template import TemplateFault, Templates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

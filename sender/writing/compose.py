@@ -15,7 +15,7 @@ from email.policy import compat32
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from sender.intake.fields import (
+from sender.writing.fields import (
     Mailbox,
     RefusedFieldError,
     checked_address,

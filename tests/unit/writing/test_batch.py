@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sender.intake.batch import (
+from sender.writing.batch import (
     METADATA_LIMIT,
     RECIPIENT_LIMIT,
     Survey,
@@ -19,9 +19,9 @@ from sender.intake.batch import (
     recipients,
     survey,
 )
-from sender.intake.fields import Mailbox, RefusedFieldError
-from sender.intake.json_text import NotJsonError
-from sender.intake.mailing import Recipient
+from sender.writing.fields import Mailbox, RefusedFieldError
+from sender.writing.json_text import NotJsonError
+from sender.writing.mailing import Recipient
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sender.intake.fields import (
+from sender.writing.fields import (
     Mailbox,
     RefusedFieldError,
     checked_field_name,

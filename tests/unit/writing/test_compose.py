@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sender.intake.compose import (
+from sender.writing.compose import (
     Attachment,
     Parts,
     Unsubscribing,
@@ -22,7 +22,7 @@ from sender.intake.compose import (
     lines,
     quoted_printable,
 )
-from sender.intake.fields import Mailbox, RefusedFieldError
+from sender.writing.fields import Mailbox, RefusedFieldError
 
 _FROM = Mailbox("shop@example.com", "Shop")
 _TEXT = st.one_of(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sender.intake.json_text import DEPTH, Lexis, NotJsonError, read_json
+from sender.writing.json_text import DEPTH, Lexis, NotJsonError, read_json
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 _JSON = st.recursive(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sender.intake.template import LOOP_LIMIT, SHOWN_LIMIT, SOURCE_LIMIT, TemplateFault, Templates
+from sender.writing.template import LOOP_LIMIT, SHOWN_LIMIT, SOURCE_LIMIT, TemplateFault, Templates
 
 _VALUES = {
     "name": "<Ann>",

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sender.intake.compose import Attachment, Unsubscribing, lines
-from sender.intake.fields import Mailbox, RefusedFieldError
-from sender.intake.mailing import Mailing, Outline, Recipient
+from sender.writing.compose import Attachment, Unsubscribing, lines
+from sender.writing.fields import Mailbox, RefusedFieldError
+from sender.writing.mailing import Mailing, Outline, Recipient
 
 _MAX = 25 * 2**20
 _OUTLINE = Outline(
