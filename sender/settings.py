@@ -150,9 +150,19 @@ class SmtpSettings(Table):
     command_timeout: Duration = 300.0
     block_timeout: Duration = 180.0
     session_timeout: Duration = 3600.0  # of a connection, and of one message's content
+    goodbye_timeout: Duration = 5.0  # that a client may take to read the last reply
     min_data_rate: Size = 500  # bytes of content per second, on average over block_timeout
     long_lines: Literal["fold", "refuse"] = "fold"  # those above 998 bytes (RFC 5321 section 4.5.3.1.6)
     control_headers: bool = True  # X-Sender-Stream and the others are honoured, and removed
+
+
+class SendmailSettings(Table):
+    """`[sendmail]`: how long `sender sendmail` waits for a daemon before it leaves a message in the drop folder."""
+
+    connect_timeout: Duration = 10.0
+    reply_timeout: Duration = 60.0
+    end_of_data_timeout: Duration = 600.0  # who gives up earlier sends the message twice
+    quit_timeout: Duration = 2.0
 
 
 class HttpSettings(Table):
@@ -301,6 +311,7 @@ class Settings(Table):
     spool: SpoolSettings = SpoolSettings()
     smtp: SmtpSettings = SmtpSettings()
     listeners: dict[Annotated[str, AfterValidator(checked_name)], SmtpSettings] = Field(default={})
+    sendmail: SendmailSettings = SendmailSettings()
     http: HttpSettings = HttpSettings()
     dns: DnsSettings = DnsSettings()
     routes: dict[Annotated[str, AfterValidator(_domain_key)], Route] = Field(default={})

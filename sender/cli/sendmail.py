@@ -189,7 +189,8 @@ def _user() -> _User:
 
 def _hand_over(letter: Letter, settings: Settings) -> None:
     try:
-        refusal = submit(letter, next(iter(settings.smtp.listen), ""), hostname=settings.hostname)
+        listen = next(iter(settings.smtp.listen), "")
+        refusal = submit(letter, listen, hostname=settings.hostname, timeouts=settings.sendmail)
     except NotNowError as not_now:
         _leave(letter, settings, not_now)
     else:

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 PIECE = 64 * 1024  # bytes of content that are read at a time
 _COMMAND_LIMIT = 4096  # bytes of a command line; RFC 5321 section 4.5.3.1.4 asks for 512 and the extensions' more
-_LINGER_S = 5.0  # that a client may take to read the last reply
 _ENHANCED = re.compile(r"[245]\.\d{1,3}\.\d{1,3} ")
 # RFC 3463, for replies of aiosmtpd's own.
 _STATUS = {"221": "2.0.0", "250": "2.0.0", "500": "5.5.2", "501": "5.5.4", "502": "5.5.1", "503": "5.5.1"}
@@ -178,7 +177,7 @@ class Connection(_Brief, SMTP):
         self._reader._buffer.clear()  # noqa: SLF001 - what is there would be read before the task notices its end
         self.transport.write(f"{reply}\r\n".encode())
         self.transport.close()
-        self._reset_timeout(_LINGER_S)
+        self._reset_timeout(self._limits.goodbye_timeout)
         if self._handler_coroutine is not None:
             self._handler_coroutine.cancel()
 

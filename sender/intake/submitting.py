@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING
 from sender.core.endpoint import split_endpoint
 from sender.core.notify import parameters as dsn_parameters
 from sender.core.reply import sanitised
+from sender.settings import SendmailSettings
 
 if TYPE_CHECKING:
     from sender.intake.letter import Letter
 
-_CONNECT_S = 10.0
-_REPLY_S = 60.0
-_COMMIT_S = 600.0  # that the last reply may take: who gives up earlier sends the message twice
-_QUIT_S = 2.0
+_TIMEOUTS = SendmailSettings()
 _HERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - who listens everywhere listens here
 _POLICY = re.compile(r"5\.7\.\d+(?: |$)")
 _SERVICE_READY, _OK, _AUTH_REQUIRED, _FAILED = 220, 250, 530, 554
@@ -47,7 +45,7 @@ class NotNowError(Exception):
     """No daemon takes it now: it may be given to one later."""
 
 
-def submit(letter: Letter, endpoint: str, *, hostname: str) -> Refusal | None:
+def submit(letter: Letter, endpoint: str, *, hostname: str, timeouts: SendmailSettings = _TIMEOUTS) -> Refusal | None:
     """Hand a message over, for all its recipients or for none. Raises NotNowError.
 
     There may be no endpoint (an empty one), or none that can be known: one with port 0.
@@ -56,11 +54,11 @@ def submit(letter: Letter, endpoint: str, *, hostname: str) -> Refusal | None:
     if not port:
         raise NotNowError("no port is configured")
     # Addresses go out as they are: that is for docmd, for smtplib's own `mail` and `rcpt` change some.
-    client = smtplib.SMTP(local_hostname=hostname, timeout=_CONNECT_S)
+    client = smtplib.SMTP(local_hostname=hostname, timeout=timeouts.connect_timeout)
     client.command_encoding = "utf-8"
     try:
         with contextlib.closing(client):
-            return _Dialogue(client, letter).run(_HERE.get(host, host), port)
+            return _Dialogue(client, letter, timeouts).run(_HERE.get(host, host), port)
     except (OSError, smtplib.SMTPException) as error:
         raise NotNowError(f"{endpoint}: {error}") from error
 
@@ -68,9 +66,10 @@ def submit(letter: Letter, endpoint: str, *, hostname: str) -> Refusal | None:
 class _Dialogue:
     """One session with one message. Its steps raise OSError, SMTPException and NotNowError."""
 
-    def __init__(self, client: smtplib.SMTP, letter: Letter) -> None:
+    def __init__(self, client: smtplib.SMTP, letter: Letter, timeouts: SendmailSettings) -> None:
         self._client = client
         self._letter = letter
+        self._timeouts = timeouts
 
     def run(self, host: str, port: int) -> Refusal | None:
         """Go through it."""
@@ -78,7 +77,7 @@ class _Dialogue:
         code, text = client.connect(host, port)
         if code != _SERVICE_READY:
             raise NotNowError(_words(code, text))
-        self._wait_at_most(_REPLY_S)
+        self._wait_at_most(self._timeouts.reply_timeout)
         code, text = client.ehlo()
         if code != _OK:
             raise NotNowError(_words(code, text))
@@ -89,7 +88,7 @@ class _Dialogue:
                 refusal = self._command(Stage.RECIPIENT, f"RCPT TO:<{rcpt_to}>{notify}", rcpt_to)
         if refusal is None:
             refusal = self._content()
-        self._wait_at_most(_QUIT_S)
+        self._wait_at_most(self._timeouts.quit_timeout)
         with contextlib.suppress(OSError, smtplib.SMTPException):
             client.quit()
         return refusal
@@ -124,7 +123,7 @@ class _Dialogue:
         return _answer(stage, *self._client.docmd(command), about=about)
 
     def _content(self) -> Refusal | None:
-        self._wait_at_most(_COMMIT_S)
+        self._wait_at_most(self._timeouts.end_of_data_timeout)
         try:
             code, text = self._client.data(self._letter.content)
         except smtplib.SMTPDataError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import re
+import shutil
 import stat
 import sys
 import tempfile
@@ -13,7 +14,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sender.daemon import Role
 from sender.sandbox import Behaviour
+from tests.dialogs.client import CERTIFICATE
 from tests.scenes.programs import Ended, install, run
 from tests.scenes.world import World
 from tests.servers import require_root_here
@@ -95,6 +98,41 @@ async def test_a_message_is_taken_up_while_the_daemon_runs(world: World, sendmai
     await world.start({"smtp": {"relay_networks": []}})
     assert await sendmail("-ti") == Ended(0, "", "")
     assert b" with local id " in await _arrived(receiver, world)
+
+
+async def test_only_a_daemon_that_accepts_takes_what_was_left(world: World, sendmail: Program) -> None:
+    """One that only delivers leaves the folder alone; one that only accepts has it."""
+    receiver = await world.site("site.test", keep_arrivals=True)
+    await world.start(role=Role.INTAKE)
+    await world.stop()
+    assert await sendmail("-ti") == Ended(0, "", "")
+    await world.start(role=Role.DELIVERY)
+    await world.stop()
+    assert len(list(world.settings.drop_path.iterdir())) == 1
+    await world.start(role=Role.INTAKE)
+    await world.stop()
+    assert list(world.settings.drop_path.iterdir()) == []
+    await world.start(role=Role.DELIVERY)
+    await _arrived(receiver, world)
+
+
+async def test_the_command_is_known_by_its_help(world: World, sendmail: Program) -> None:
+    """It is listed beside the others, and shows an example, under either name."""
+    listed = await run(world.folder / "bin/sender", "--help")
+    assert "\n    sendmail " in listed.output
+    helped = await run(world.folder / "bin/sender", "sendmail", "--help")
+    assert "\nexample: sender sendmail " in helped.output
+    assert helped == await sendmail("--help")
+    assert helped.code == 0
+
+
+async def test_a_small_program_does_not_wait_for_a_large_one() -> None:
+    """Nothing of a daemon is loaded for a message."""
+    code = "import sys; from sender.cli import sendmail; print(*sys.modules)"
+    ended = await run(sys.executable, "-c", code, environment={"PYTHONPATH": str(Path(__file__).parents[2])})
+    loaded = set(ended.output.split())
+    assert "sender.cli.sendmail" in loaded
+    assert not loaded & {"sqlite3", "uvicorn", "starlette", "uvloop", "aiosmtplib", "dns", "rich", "sender.daemon"}
 
 
 async def test_what_notices_are_wanted_is_known_by_either_way(world: World, sendmail: Program) -> None:
@@ -227,7 +265,11 @@ async def test_any_user_may_leave_mail_and_none_may_look_at_it() -> None:
         Path(name).chmod(0o755)  # pytest's folders are their owner's alone
         async with World(Path(name)) as world:
             receiver = await world.site("site.test", keep_arrivals=True)
-            await world.start({"spool": {"url": "sqlite:spool/spool.db"}})
+            keys = Path(name) / "keys"  # which only the daemon may see
+            keys.mkdir(mode=0o700)
+            key = shutil.copy(CERTIFICATE, keys)
+            tls = {"tls_cert": str(key), "tls_key": str(key)}
+            await world.start({"spool": {"url": "sqlite:spool/spool.db"}, "smtp": tls})
             await world.stop()
             drop, config = str(world.settings.drop_path), f"{name}/sender.toml"
             environment = {"PYTHONPATH": str(Path(__file__).parents[2])}

@@ -207,6 +207,7 @@ async def test_x11_a_file_with_a_bad_envelope_is_set_aside(
     assert (office.path / aside).read_bytes() == before
     assert office.messages == 1
     assert f"{bad}: set aside as {aside}: " in caplog.text
+    assert "a fault of ours" not in caplog.text
     await office.folder.take_all()
     assert office.files == [aside]
 

@@ -8,23 +8,26 @@ from dataclasses import replace
 import pytest
 
 from sender.core.options import NO_OPTIONS, Options
-from sender.intake import submitting
 from sender.intake.letter import Letter
 from sender.intake.submitting import NotNowError, Refusal, Stage, submit
 from sender.sandbox import Behaviour, Close, Hang, Receiver
+from sender.settings import SendmailSettings
 from tests.servers.process import free_port
 
 LETTER = Letter(
     mail_from="ann@mail.test",
-    rcpt_tos=("a@b.test", '"a>b"@c.test'),
+    rcpt_tos=("a@b.test", '"a>\\b"@c.test'),
     content=b"Subject: x\r\n\r\n.\r\n..x\r\nend\r\n",
     options=NO_OPTIONS,
 )
 
 
-async def _submit(letter: Letter, receiver: Receiver) -> Refusal | None:
+_TIMEOUTS = SendmailSettings()
+
+
+async def _submit(letter: Letter, receiver: Receiver, timeouts: SendmailSettings = _TIMEOUTS) -> Refusal | None:
     endpoint = f"{receiver.host}:{receiver.port}"
-    return await asyncio.to_thread(submit, letter, endpoint, hostname="mail.test")
+    return await asyncio.to_thread(submit, letter, endpoint, hostname="mail.test", timeouts=timeouts)
 
 
 def _receiver(**behaviour: object) -> Receiver:
@@ -93,23 +96,31 @@ async def test_what_is_not_taken_now_may_be_taken_later(behaviour: dict[str, obj
     assert receiver.arrivals == []
 
 
-@pytest.mark.parametrize("endpoint", ["", "127.0.0.1:0", f"127.0.0.1:{free_port()}", "nobody.invalid:25"])
-def test_where_nobody_listens_nobody_takes_it(endpoint: str) -> None:
+@pytest.mark.parametrize(
+    ("endpoint", "why"),
+    [
+        ("", "no port is configured"),
+        ("127.0.0.1:0", "no port is configured"),
+        ("127.0.0.1:{free}", "refused"),
+        ("nobody.invalid:25", "nobody.invalid:25: "),
+    ],
+)
+def test_where_nobody_listens_nobody_takes_it(endpoint: str, why: str) -> None:
     """Nor where it is not known who listens: no other server of the machine gets it."""
-    with pytest.raises(NotNowError):
-        submit(LETTER, endpoint, hostname="mail.test")
+    with pytest.raises(NotNowError, match=why):
+        submit(LETTER, endpoint.format(free=free_port()), hostname="mail.test")
 
 
-@pytest.mark.parametrize("stage", ["banner", "mail", "end_of_data"])
-async def test_a_daemon_that_does_not_answer_is_not_waited_for_for_ever(
-    stage: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each step has its time."""
-    for name in ("_CONNECT_S", "_REPLY_S", "_COMMIT_S"):
-        monkeypatch.setattr(submitting, name, 0.2)
-    async with _receiver(scripted={stage: [Hang()]}) as receiver:
+@pytest.mark.parametrize(
+    ("stage", "limit"),
+    [("banner", "connect_timeout"), ("mail", "reply_timeout"), ("end_of_data", "end_of_data_timeout")],
+)
+async def test_a_daemon_that_does_not_answer_is_not_waited_for_for_ever(stage: str, limit: str) -> None:
+    """Each step has its own time."""
+    timeouts = SendmailSettings.model_validate({limit: "200ms"})
+    async with asyncio.timeout(30), _receiver(scripted={stage: [Hang()]}) as receiver:
         with pytest.raises(NotNowError, match="timed out"):
-            await _submit(LETTER, receiver)
+            await _submit(LETTER, receiver, timeouts)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +150,7 @@ async def test_what_cannot_be_said_is_not_left_out(letter: Letter, lacking: dict
             {"scripted": {"rcpt": ["250 ok", "550 5.1.1 \x1b[2JWho?"]}},
             Stage.RECIPIENT,
             "550 5.1.1 ?[2JWho?",
-            '"a>b"@c.test',
+            '"a>\\b"@c.test',
         ),
         ({"scripted": {"data": ["554 5.5.1 No"]}}, Stage.CONTENT, "554 5.5.1 No", ""),
         ({"scripted": {"end_of_data": ["554-5.6.0 No\r\n554 5.6.0 NUL"]}}, Stage.CONTENT, "554 5.6.0 No 5.6.0 NUL", ""),
