@@ -79,7 +79,9 @@ def test_a_plain_text_goes_out_as_it_is() -> None:
     )
 
 
-@pytest.mark.parametrize(("text", "encoding"), [("Grüße und noch etwas mehr " * 50, "quoted-printable"), ("こんにちは" * 50, "base64")])
+@pytest.mark.parametrize(
+    ("text", "encoding"), [("Grüße und noch etwas mehr " * 50, "quoted-printable"), ("こんにちは" * 50, "base64")]
+)
 def test_a_text_is_encoded_in_the_shorter_way(text: str, encoding: str) -> None:
     """A text with few characters beyond ASCII stays readable, another is base64."""
     assert _read(compose(Parts(from_=_FROM, text=text)))["content-transfer-encoding"] == encoding
