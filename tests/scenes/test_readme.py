@@ -13,6 +13,8 @@ import pytest
 
 from sender.sandbox import Behaviour
 from sender.settings import from_tables
+from tests.servers import require
+from tests.servers.process import find_program
 
 if TYPE_CHECKING:
     from tests.scenes.world import World
@@ -35,8 +37,18 @@ async def _run(world: World, call: str, message_id: str) -> Any:  # noqa: ANN401
     return json.loads(answer)
 
 
+class Curl:
+    """The program that the examples are written for."""
+
+    @classmethod
+    def find(cls) -> Path:
+        """Find it; or raise ServerMissing."""
+        return find_program("curl")
+
+
 async def test_every_call_of_the_readme_is_answered(world: World) -> None:
     """Each example works when it is typed, in the order in which it stands; the mail in them is delivered."""
+    require(Curl)
     for domain in ("example.net", "example.org"):
         await world.site(domain, Behaviour(name=f"mx.{domain}"))
     await world.inbox()
