@@ -33,6 +33,7 @@ _POLICY = compat32.clone(linesep="\r\n", max_line_length=0)  # fields are short 
 _LINE_END = re.compile(r"\r\n?")
 _NOT_PLAIN = re.compile(rb"[^\n]{79}|^From |[\x00-\x08\x0b-\x1f\x7f]", re.MULTILINE)
 _FROM = re.compile(rb"^From ", re.MULTILINE)
+_LONG = re.compile(rb"^(.{74,})(=20|=09)$", re.MULTILINE)
 _ASCII = bytes(range(128))
 _URL_LIMIT = 900  # characters: a line holds 998
 _URL = re.compile(r"https://[!-;=?-~]+")
@@ -161,6 +162,8 @@ def quoted_printable(data: bytes) -> bytes:
     encoded = binascii.b2a_qp(data)
     if b"From " in encoded:  # what a mailbox file takes for the beginning of a message
         encoded = _FROM.sub(b"=46=\nrom ", encoded)
+    if b"=20\n" in encoded or b"=09\n" in encoded:  # binascii does not count what it makes of a space at the end
+        encoded = _LONG.sub(rb"\1=\n\2", encoded)
     return encoded.replace(b"\n", b"\r\n")
 
 

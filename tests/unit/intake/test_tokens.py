@@ -66,7 +66,7 @@ def test_every_problem_of_a_file_is_named_and_no_secret_shown(tmp_path: Path) ->
             f'[scope]\ntoken = "{digest(_FIRST)}"\nscopes = ["admin"]\n'
             f'[none]\ntoken = "{digest(_FIRST)}"\nscopes = []\n'
             f'[text]\ntoken = "{digest(_SECOND)}"\nscopes = ["send"]\nexpires = "soon"\nname = 1\n'
-            f'[number]\ntoken = 5\nscopes = ["send"]\n'
+            f'[list]\ntoken = ["{_FIRST}"]\nscopes = ["send"]\n'
             f'[one]\ntoken = "{digest(_SECOND)}"\nscopes = ["send"]\nsenders = ["nobody@"]\n'
             f'["a b"]\ntoken = "{digest(_FIRST)}"\nscopes = ["send"]\n'
             f'[first]\ntoken = "{digest(_FIRST)}"\nscopes = ["send"]\n'
@@ -76,7 +76,7 @@ def test_every_problem_of_a_file_is_named_and_no_secret_shown(tmp_path: Path) ->
     assert _FIRST not in text
     assert digest(_FIRST) not in text
     assert [problem.name for problem in refusal.value.problems] == [
-        *("plain.token", "scope.scopes", "none.scopes", "text.expires", "text.name", "number.token", "one.senders"),
+        *("plain.token", "scope.scopes", "none.scopes", "text.expires", "text.name", "list.token", "one.senders"),
         *("name", "second.token"),
     ]
 

@@ -8,7 +8,7 @@ import re
 from email.message import EmailMessage, MIMEPart
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sender.writing.compose import (
@@ -60,6 +60,9 @@ def test_texts_come_back_as_they_were(text: str, html: str) -> None:
 
 
 @given(_TEXT)
+@example(" ".join("x" * length for length in range(60, 80)) + " ")
+@example("\n".join("x" * length + "\t" for length in range(60, 80)))
+@example("\n".join("x" * length + "From y" for length in range(60, 80)))
 def test_quoted_printable_comes_back_as_it_was(text: str) -> None:
     """Encoded lines are short, hide what a mailbox file takes for a message, and decode to what they were made of."""
     encoded = quoted_printable(lines(text))

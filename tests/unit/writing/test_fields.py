@@ -8,7 +8,7 @@ import email.policy
 import email.utils
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sender.writing.fields import (
@@ -31,6 +31,8 @@ def _decoded(value: str) -> str:
 
 
 @given(_VALUES)
+@example("x" * 2000)
+@example("x" * 100 + " y" * 100)
 def test_a_value_comes_back_as_it_was(value: str) -> None:
     """Whatever may stand in a field is read again by the standard library, and no line is too long for SMTP."""
     value = checked_value(value, "subject")

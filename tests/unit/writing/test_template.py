@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sender.writing.template import LOOP_LIMIT, SHOWN_LIMIT, SOURCE_LIMIT, TemplateFault, Templates
@@ -155,7 +155,16 @@ def test_steps_and_text_are_counted_for_each_text() -> None:
     assert len(templates.render("text", values)) == len(templates.render("text", values)) == SHOWN_LIMIT - 1
 
 
-@given(st.text("{}%# \n~*()[]|.'\"ax1-+", max_size=60))
+_PIECES = (
+    *("{{ ", " }}", "{% ", " %}", "{#", "#}", "{% if a %}", "{% endif %}", "{% for y in x.a %}", "{% endfor %}", "\n"),
+    *("{{ a }}", "{{ x.a[0] }}", "a", "x", "x.a", "y", "nobody", "1", "'s'", " - ", "/", "~", "*", "(", ")", "[", "]"),
+    *("|", "|upper", "|join", "|first", ".", ",", " is ", " not ", " in ", " if ", " else ", "defined", "-", "{", "}"),
+)
+
+
+@given(st.lists(st.sampled_from(_PIECES), max_size=12).map("".join))
+@example("{{ a - 1 }}")
+@example("{{ x.a|first|first|first }}")
 def test_i12_whatever_a_template_is_it_is_rendered_or_refused(source: str) -> None:
     """No source leads to anything but text or a fault."""
     templates = Templates()
