@@ -61,7 +61,7 @@ async def test_a_window_that_is_set_takes_effect_at_once(world: World) -> None:
     """A lane that waits for its receiver opens as many sessions as an operator says, and closes those above."""
     receiver = await world.site("capped.test", Behaviour(max_sessions=2, latency_s=0.05))
     await world.start({"window": {"start": 4}})
-    await world.submit([world.message(f"user{number}@capped.test") for number in range(400)])
+    await world.submit_at_once([world.message(f"user{number}@capped.test") for number in range(400)])
     await world.until("it is throttled", lambda: receiver.tally.sessions_refused > 0)
     receiver.behaviour = Behaviour(max_sessions=20, latency_s=0.05)
     await world.command("lane", _NAME, "--set-window", "6")

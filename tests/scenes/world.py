@@ -186,6 +186,12 @@ class World:
                 group.create_task(self._submit(queue, ids))
         return ids
 
+    async def submit_at_once(self, messages: Sequence[Submission]) -> None:
+        """Submit messages of which none goes before all are accepted, however long that takes."""
+        await self.command("suspend", "--all")
+        await self.submit(messages)
+        await self.command("resume", "--all")
+
     async def _submit(self, queue: Iterable[Submission], ids: list[str]) -> None:
         async with self.client() as client:
             for message in queue:
