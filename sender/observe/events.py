@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import os
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -34,6 +35,11 @@ def _second(at: int) -> str:
     return dt.datetime.fromtimestamp(at, dt.UTC).isoformat()[: -len("+00:00")]
 
 
+def _opened(path: Path) -> BinaryIO:
+    """Open a file for the owner to write and the group to read: it tells who got mail from whom."""
+    return open(path, "ab", buffering=0, opener=lambda name, flags: os.open(name, flags, 0o640))
+
+
 class Events:
     """Writes events to a file; without a file they are dropped, and `wanted` says so beforehand."""
 
@@ -43,7 +49,7 @@ class Events:
         self._failing = False
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("ab", buffering=0)
+            self._file = _opened(path)
 
     @property
     def wanted(self) -> bool:
@@ -73,7 +79,7 @@ class Events:
         """Go on in a new file, after the old one was moved away."""
         if self._path is not None and self._file is not None:
             self._file.close()
-            self._file = self._path.open("ab", buffering=0)
+            self._file = _opened(self._path)
 
     def close(self) -> None:
         """Close the file."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -83,3 +84,18 @@ def test_a_file_that_cannot_be_written_stops_nothing_and_is_told_once(caplog: py
     assert [record.message for record in caplog.records if "cannot be written" in record.message] == [
         "/dev/full: events cannot be written and are dropped: [Errno 28] No space left on device"
     ]
+
+
+def test_nobody_but_owner_and_group_reads_events(tmp_path: Path) -> None:
+    """They tell who got mail from whom, in a file that was moved away and made anew too."""
+    path = tmp_path / "events.jsonl"
+    before = os.umask(0)
+    try:
+        events = Events(path)
+        assert path.stat().st_mode & 0o777 == 0o640
+        path.unlink()
+        events.reopen()
+        assert path.stat().st_mode & 0o777 == 0o640
+        events.close()
+    finally:
+        os.umask(before)
