@@ -49,13 +49,14 @@ class Load:
         self.acknowledged: set[str] = set()
         self._world = world
         self._rng = random.Random(7)
+        self._over = False
         self._tasks = [asyncio.create_task(self._submit()) for _ in range(_SUBMITTERS)]
 
     async def _submit(self) -> None:
-        while True:
+        while not self._over:
             with suppress(aiosmtplib.SMTPException, OSError):
                 async with self._world.client() as client:
-                    while True:
+                    while not self._over:
                         message = self._world.message(f"user@{self._rng.choice(list(_SITES))}")
                         await client.sendmail(message.mail_from, message.rcpt_tos, message.content)
                         self.acknowledged.add(message.identity)
@@ -63,7 +64,8 @@ class Load:
             await asyncio.sleep(0.02)
 
     async def end(self) -> None:
-        """Stop submitting."""
+        """Stop submitting; a task may miss that it is cancelled, when its connection fails at that very moment."""
+        self._over = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
