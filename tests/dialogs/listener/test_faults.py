@@ -168,7 +168,7 @@ async def test_i8_a_client_that_reads_no_reply_is_cut_off(make_house: MakeHouse)
     """A client that sends commands and takes no answer loses its connection when its time is over."""
     house = await make_house(command_timeout="200ms", goodbye_timeout="200ms", max_commands=10**6)
     for server in house.listener._servers:
-        server.sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)  # what it takes for the client is little
+        server.sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)  # so little waits for the client
     async with Client(house.port) as client:
         await client.reply()
         client.writer.transport.pause_reading()  # type: ignore[attr-defined]
