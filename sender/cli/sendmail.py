@@ -94,7 +94,6 @@ def register(commands: Commands) -> None:
 def main(words: Sequence[str]) -> int:
     """Send a message; give an exit code of sysexits.h."""
     given = sys.stdin.buffer if sys.stdin is not None else None
-    _fill_descriptors()
     try:
         wishes = parse(words)
         if wishes.help:
@@ -108,15 +107,6 @@ def main(words: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return os.EX_TEMPFAIL
     return os.EX_OK
-
-
-def _fill_descriptors() -> None:
-    """Open those of the first three that are closed: no file of ours may become standard output."""
-    for descriptor in range(3):
-        try:
-            os.fstat(descriptor)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)
 
 
 def _failed(code: int, why: object) -> int:

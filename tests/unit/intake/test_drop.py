@@ -244,13 +244,14 @@ async def test_x11_what_is_no_plain_file_is_neither_followed_nor_waited_for(offi
     assert (office.messages, outside.exists()) == (0, True)
 
 
-async def test_a_huge_file_is_not_read(office: Office) -> None:
+async def test_a_huge_file_is_not_read(office: Office, caplog: pytest.LogCaptureFixture) -> None:
     """What cannot become a message is told by its size."""
     with office.put("huge.mail").open("ab") as file:
         file.truncate(2**40)
     async with asyncio.timeout(10):
         await office.folder.take_all()
     assert [name.endswith(".bad") for name in office.files] == [True]
+    assert "is larger than 307200 bytes" in caplog.text
 
 
 async def test_other_files_are_left_alone(office: Office) -> None:
@@ -307,12 +308,13 @@ def _read_only(path: Path, *, missing_ok: bool = False) -> None:
     raise OSError(30, "Read-only file system", str(path))
 
 
-async def test_two_processes_take_each_message_once(office: Office) -> None:
-    """Whoever comes second finds the receipt, or no file."""
+async def test_two_processes_take_each_message_once(office: Office, caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever comes second finds the receipt, or no file, and has nothing to say about that."""
     for number in range(60):
         office.put(f"{number}.mail", content=b"%d\r\n" % number)
     await asyncio.gather(office.folder.take_all(), DropFolder(office.acceptance).take_all())
     assert (office.messages, office.files) == (60, [])
+    assert [record for record in caplog.records if record.name.startswith("sender")] == []
 
 
 async def test_the_oldest_are_taken_first(office: Office) -> None:
@@ -354,7 +356,8 @@ async def test_a_folder_of_somebody_else_is_not_used(
     monkeypatch.setattr(os, "geteuid", lambda: office.path.stat().st_uid + 1)
     folder = DropFolder(office.acceptance)
     await folder.open()
-    await folder.watch()
+    async with asyncio.timeout(10):
+        await folder.watch()
     assert (office.messages, office.files) == (0, ["a.mail"])
     assert "it belongs to somebody else" in caplog.text
 
