@@ -57,6 +57,7 @@ _SAVE_EVERY_S = 5.0
 _SURVEY_EVERY_S = 5.0
 _FORGET_EVERY_S = 3600.0
 _PURGE = 1000
+_PURGE_EVERY_S = 10.0
 _LAG_EVERY_S = 0.02
 _CUT_OFF_S = 5.0  # that what was cut off may take to end
 
@@ -142,7 +143,7 @@ class Daemon:
         if self._pressure is not None:
             self._chores.append(asyncio.create_task(self._pressure.watch()))
         if self._drop is not None:
-            self._chores.append(asyncio.create_task(self._drop.watch()))
+            self._chores += [asyncio.create_task(self._drop.watch()), asyncio.create_task(self._forget_keys())]
         if delivers:
             self._chores += [asyncio.create_task(self._save_memory()), asyncio.create_task(self._purge())]
             self._chores += [asyncio.create_task(self._survey()), asyncio.create_task(self._forget_lanes())]
@@ -273,17 +274,23 @@ class Daemon:
                 log.error("%s", error)  # noqa: TRY400 - it is tried again
 
     async def _purge(self) -> None:
-        """Forget what ended long ago, and under which keys mail was taken."""
+        """Forget what ended long ago."""
         while True:
-            now, limits = self.clock.wall(), self.settings.spool
             try:
-                purged = await self.spool.purge(now - limits.keep_ended, _PURGE)
-                if purged < _PURGE:
-                    await self.spool.forget_receipts(now - limits.keep_keys)
+                purged = await self.spool.purge(self.clock.wall() - self.settings.spool.keep_ended, _PURGE)
             except SpoolError as error:
                 log.error("%s", error)  # noqa: TRY400 - it is tried again
                 purged = 0
-            await asyncio.sleep(0.05 if purged == _PURGE else 10.0)
+            await asyncio.sleep(0.05 if purged == _PURGE else _PURGE_EVERY_S)
+
+    async def _forget_keys(self) -> None:
+        """Forget under which keys mail was taken; after the drop folder was looked at, whose files are such keys."""
+        while True:
+            try:
+                await self.spool.forget_receipts(self.clock.wall() - self.settings.spool.keep_keys)
+            except SpoolError as error:
+                log.error("%s", error)  # noqa: TRY400 - it is tried again
+            await asyncio.sleep(_PURGE_EVERY_S)
 
     async def _forget_lanes(self) -> None:
         """Forget lanes that have had no mail for long."""
