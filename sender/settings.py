@@ -9,7 +9,6 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
-import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -413,8 +412,7 @@ def _contradictions(settings: Settings, path: Path) -> list[Problem]:
         problems += [Problem(place, f"{table}.{key}", value, rule) for key, value, rule in _of_listener(settings, smtp)]
     if "smtp" in settings.listeners:
         problems.append(Problem(place, "listeners.smtp", "", "must have another name: [smtp] is the one of this name"))
-    tokens_file = settings.http.tokens_file
-    if tokens_file and _is_missing(settings.path(tokens_file)):
+    if (tokens_file := settings.http.tokens_file) and _is_missing(settings.path(tokens_file)):
         problems.append(Problem(place, "http.tokens_file", tokens_file, "must be a file that can be read"))
     if settings.window.start > settings.window.max:
         problems.append(
@@ -447,8 +445,6 @@ def _of_listener(settings: Settings, smtp: SmtpSettings) -> Iterator[tuple[str, 
 def _is_missing(path: Path) -> bool:
     """Tell whether something is no file; who may not look, as a user of `sender sendmail`, cannot tell."""
     try:
-        return not stat.S_ISREG(path.stat().st_mode)
+        return not path.is_file()
     except PermissionError:
         return False
-    except OSError:
-        return True

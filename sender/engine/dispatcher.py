@@ -76,11 +76,6 @@ class Dispatcher:
         self._spawn(self._run())
         self._spawn(self._expire_aged())
 
-    @property
-    def queued(self) -> int:
-        """Recipients that have not ended."""
-        return sum(queue.queued for queue in self.queues.values())
-
     def reload(self, settings: Settings, classifier: Classifier) -> None:
         """Go on under another configuration: mail that is routed from now on, and every lane's limits."""
         self.around.settings = settings
