@@ -140,7 +140,7 @@ async def test_deleting_everything_leaves_nothing_to_deliver(world: World) -> No
     """After `delete --all` a busy lane delivers no more than the transactions that were open."""
     receiver = await world.site("slow.test", Behaviour(latency_s=0.1))
     await world.start({"window": {"start": 5, "max": 5}})
-    await world.submit([world.message(f"user{number}@slow.test") for number in range(200)])
+    await world.submit_at_once([world.message(f"user{number}@slow.test") for number in range(200)])
     await world.until("the lane is busy", lambda: receiver.tally.sessions_open == 5)
     _, text = await world.command("delete", "--all")
     then = receiver.tally.messages

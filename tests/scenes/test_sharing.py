@@ -61,7 +61,7 @@ async def test_a_busy_lane_does_not_starve_one_that_shares_its_only_session(worl
     await _provider(world, "busy.test", "small.test", behaviour=Behaviour(max_sessions=1, accept_delay_s=0.1))
     await world.start(_shared("busy.test", "small.test", window={"start": 1, "max": 1}))
     busy, small = world.receivers["mx.busy.test"], world.receivers["mx.small.test"]
-    await world.submit(_messages(world, "busy.test", 200))
+    await world.submit_at_once(_messages(world, "busy.test", 200))
     await world.until("the busy one is at work", lambda: busy.tally.messages > 5)
     await world.send("user@small.test")
     await world.until("the small one has its turn", lambda: small.tally.messages == 1)

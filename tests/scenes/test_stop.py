@@ -34,7 +34,7 @@ async def test_a_stop_finishes_what_is_open(world: World) -> None:
     receiver = await world.site("slow.test", _SLOW)
     async with Served(world.configure({"window": {"start": 20, "max": 20}})) as served:
         await served.ready()
-        await world.submit([world.message(f"user{number}@slow.test") for number in range(_MANY)])
+        await world.submit_at_once([world.message(f"user{number}@slow.test") for number in range(_MANY)])
         await world.until("20 sessions are open", lambda: receiver.tally.sessions_open >= 20)
         receiver.behaviour = Behaviour(latency_s=0.1, accept_delay_s=0.5)
         taken = receiver.tally.messages
@@ -171,7 +171,7 @@ async def test_a_reload_takes_limits_that_changed(world: World) -> None:
     receiver = await world.site("slow.test", _SLOW)
     async with Served(world.configure({"window": {"start": 8}})) as served:
         await served.ready()
-        await world.submit([world.message(f"user{number}@slow.test") for number in range(300)])
+        await world.submit_at_once([world.message(f"user{number}@slow.test") for number in range(300)])
         await world.until("8 sessions are open", lambda: receiver.tally.sessions_open >= 8)
         world.configure({"window": {"start": 2, "max": 2}})
         served.signal(signal.SIGHUP)
