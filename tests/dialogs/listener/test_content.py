@@ -8,35 +8,16 @@ import pytest
 
 from sender import __version__
 from tests.dialogs.client import Client, codes
+from tests.dialogs.endings import LINE_ENDS, OTHERS, WITH_NUL
 
 from .conftest import MakeHouse
 from .house import House
 
-NO_ENDS = [
-    b"\n.\n",
-    b"\n.\r\n",
-    b"\r\n.\n",
-    b"\r.\r",
-    b"\r.\r\n",
-    b"\r.\n",
-    b"\n.\r",
-    b"\r\n.\r",
-    b"\r\n.\r\r\n",
-    b"\r\r\n.\r\r\n",
-    b"\r\n.\t\r\n",
-    b"\r\n. \r\n",
-    b"\r\n..\r\n",
-    b"\v.\v",
-    b"\f.\f",
-    b"\x85.\x85",
-    b"\xe2\x80\xa8.\xe2\x80\xa8",
-]
-WITH_NUL = [b"\r\n\0.\r\n", b"\r\n.\0\r\n"]
 SMUGGLED = b"MAIL FROM:<evil@a.test>\r\nRCPT TO:<evil@b.test>\r\nDATA\r\nevil\r\n"
 LINE_END = re.compile(rb"(?<!\r)\n|\r(?!\n)")
 
 
-@pytest.mark.parametrize("end", NO_ENDS, ids=repr)
+@pytest.mark.parametrize("end", [*LINE_ENDS, *OTHERS], ids=repr)
 async def test_i4_nothing_but_crlf_dot_crlf_ends_a_message(house: House, end: bytes) -> None:
     """What only looks like an end is content: one message, all of it, with canonical line ends."""
     async with Client(house.port) as client:
