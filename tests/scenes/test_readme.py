@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sender.core.selection import Kind, Selection
 from sender.sandbox import Behaviour
 from sender.settings import from_tables
 from tests.servers import require
@@ -24,13 +25,13 @@ _CALL = re.compile(r"^curl .*?(?=\n(?:curl|```))", re.MULTILINE | re.DOTALL)
 _CALLS = [call for block in re.findall(r"```sh\n(.*?```)", _README, re.DOTALL) for call in _CALL.findall(block)]
 
 
-async def _run(world: World, call: str, message_id: str) -> Any:  # noqa: ANN401 - JSON
+async def _run(world: World, call: str, variables: str) -> Any:  # noqa: ANN401 - JSON
     """Run one example against the daemon of a world; give its answer."""
     script = call.replace("http://127.0.0.1:8025", f"http://127.0.0.1:{world.http_port}").replace(
         "curl ", "curl --silent --show-error --fail-with-body ", 1
     )
     process = await asyncio.create_subprocess_exec(
-        "sh", "-c", f"ID={message_id}\n{script}", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        "sh", "-c", f"{variables}\n{script}", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
     answer, errors = await process.communicate()
     assert process.returncode == 0, (call, answer, errors)
@@ -49,20 +50,25 @@ class Curl:
 async def test_every_call_of_the_readme_is_answered(world: World) -> None:
     """Each example works when it is typed, in the order in which it stands; the mail in them is delivered."""
     require(Curl)
-    for domain in ("example.net", "example.org"):
-        await world.site(domain, Behaviour(name=f"mx.{domain}"))
+    first, _ = [await world.site(domain, Behaviour(name=f"mx.{domain}")) for domain in ("example.net", "example.org")]
     await world.inbox()
     await world.start()
-    message_id, paths = "", set()
+    variables, paths = "", set()
     for call in _CALLS:
-        shown = re.search(r"127\.0\.0\.1:8025(/v1/[a-z]+)", call)
+        shown = re.search(r"127\.0\.0\.1:8025(/v1/[a-z]+(?:/(?=[a-z$]))?)", call)
         assert shown is not None
         paths.add(shown[1])
-        answer = await _run(world, call, message_id)
-        message_id = message_id or answer["id"]
+        if "$NUMBER" in call:  # the suspension before it has ended by its domain
+            assert world.daemon.control is not None
+            number, _ = await world.daemon.control.suspend(Selection(Kind.STREAM, "none"), for_s=None, reason="")
+            variables += f"\nNUMBER={number}"
+        answer = await _run(world, call, variables)
+        if not variables:
+            variables = f"ID={answer['id']}"
+            await world.until("the first message is delivered: its lane is known", lambda: first.tally.messages == 1)
     assert paths == {
-        *("/v1/messages", "/v1/batches", "/v1/queue", "/v1/lanes"),
-        *("/v1/suspensions", "/v1/retries", "/v1/bounces", "/v1/deletions", "/v1/memory"),
+        *("/v1/messages", "/v1/messages/", "/v1/batches", "/v1/queue", "/v1/lanes", "/v1/lanes/"),
+        *("/v1/suspensions", "/v1/suspensions/", "/v1/retries", "/v1/bounces", "/v1/deletions", "/v1/memory"),
     }
 
 
