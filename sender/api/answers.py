@@ -91,6 +91,14 @@ class QueueAnswer(Answer):
     domains: list[DomainAnswer]
 
 
+class TrendAnswer(Answer):
+    """The window at even distances of the last quarter of an hour, or since the lane began."""
+
+    since: str
+    until: str
+    windows: list[int]
+
+
 class LaneAnswer(Answer):
     """One source to one site. Without `history` and `explanation` where the list is brief."""
 
@@ -116,14 +124,17 @@ class LaneAnswer(Answer):
     suspension: Objects | None
     share: str
     shared_with: list[str]
+    trend: TrendAnswer
     history: list[Objects] = []
     explanation: list[str] = []
 
 
 class LanesAnswer(Answer):
-    """Every lane, and recipients since the spool was made."""
+    """The lanes that were asked for, and recipients since the spool was made."""
 
     lanes: list[LaneAnswer]
+    matching: int = Field(description="lanes that were asked for, also beyond the limit")
+    all: int
     totals: dict[str, int]
 
 

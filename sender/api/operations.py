@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 from sender.api.errors import ApiError, json_answer
 from sender.core.quantity import parse_duration
 from sender.core.selection import Kind, Selection
+from sender.engine.listing import Listing, Order
 from sender.observe.events import instant
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from starlette.responses import Response
 
     from sender.api.calls import Asked
@@ -17,6 +20,35 @@ if TYPE_CHECKING:
     from sender.engine.control import Control
 
 _LONGEST_S = 3650 * 86400.0
+_STATES = frozenset({"", "open", "throttled", "suspended"})
+_DIGITS = 9
+
+
+def read_listing(given: Mapping[str, str]) -> Listing:
+    """Read which lanes are asked for. Raises ApiError."""
+    order = given.get("order") or Order.NAME
+    if order not in set(Order):
+        raise ApiError.of_fields([("order", f"must be one of {', '.join(Order)}")])
+    state = given.get("state", "")
+    if state not in _STATES:
+        raise ApiError.of_fields([("state", "must be open, throttled or suspended")])
+    return Listing(
+        match=given.get("match", ""),
+        state=state,
+        order=Order(order),
+        start=_count(given, "start") or 0,
+        limit=_count(given, "limit"),
+        brief=given.get("brief", "") not in {"", "0"},
+    )
+
+
+def _count(given: Mapping[str, str], name: str) -> int | None:
+    text = given.get(name, "")
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
+        raise ApiError.of_fields([(name, "must be a number, 0 or more")])
+    return int(text)
 
 
 class Operations:
@@ -39,9 +71,9 @@ class Operations:
         return json_answer(await self._engine.queue(**wanted))
 
     async def lanes(self, asked: Asked) -> Response:
-        """Show every lane."""
-        brief = asked.request.query_params.get("brief", "") not in {"", "0"}
-        return json_answer({"lanes": await self._engine.lanes(brief=brief), "totals": await self._engine.totals()})
+        """Show every lane, or those that are asked for."""
+        listing = read_listing(asked.request.query_params)
+        return json_answer(await self._engine.lanes(listing))
 
     async def lane(self, asked: Asked) -> Response:
         """Show one lane."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sender.api import answers, models
 from sender.api.calls import Call
+from sender.engine.listing import Order
 from sender.intake.tokens import Scope
 
 if TYPE_CHECKING:
@@ -111,9 +112,16 @@ def _reading(operations: Operations) -> Sequence[Call]:
             summary="Show every lane",
             run=operations.lanes,
             scope=Scope.READ,
-            query={"brief": "1: without histories and explanations"},
+            query={
+                "brief": "1: without histories and explanations",
+                "match": "only lanes with this in their name",
+                "state": "only those that are open, throttled or suspended",
+                "order": f"one of {', '.join(Order)}; default: name",
+                "start": "lanes that are left out before the first",
+                "limit": "lanes that are shown; default: all",
+            },
             answer=answers.LanesAnswer,
-            refusals=(409,),
+            refusals=(409, 422),
         ),
         Call(
             method="GET",

@@ -137,9 +137,10 @@ async def _watch(daemon: Daemon, console: Console, submitting: asyncio.Task[None
         live.start()
     try:
         while time.monotonic() < deadline:
-            lanes, totals = await _look(daemon)
+            seen = await _look(daemon)
+            lanes, totals = seen["lanes"], seen["totals"]
             if live is not None:
-                live.update(lanes_view(lanes, totals), refresh=True)
+                live.update(lanes_view(seen), refresh=True)
             else:
                 windows = ", ".join(f"{lane['site']} {lane['window']}" for lane in lanes)
                 ended = totals.get("delivered", 0) + totals.get("bounced", 0)
@@ -155,14 +156,15 @@ async def _watch(daemon: Daemon, console: Console, submitting: asyncio.Task[None
     return False
 
 
-async def _look(daemon: Daemon) -> tuple[list[dict[str, Any]], dict[str, int]]:
+async def _look(daemon: Daemon) -> dict[str, Any]:
     assert daemon.control is not None  # noqa: S101 - tells the type checker
-    return await daemon.control.lanes(), await daemon.control.totals()
+    return await daemon.control.lanes()
 
 
 async def _report(daemon: Daemon, sandbox: Sandbox, console: Console, seconds: float) -> None:
-    lanes, totals = await _look(daemon)
-    console.print(lanes_view(lanes, totals))
+    seen = await _look(daemon)
+    lanes, totals = seen["lanes"], seen["totals"]
+    console.print(lanes_view(seen))
     console.print("\nWhat the receivers saw:")
     for host, receiver in sandbox.receivers.items():
         tally = receiver.tally

@@ -13,6 +13,7 @@ from sender.cli.common import Commands, ask, command, print_json, query, quoted,
 from sender.cli.tables import lanes_table, print_table
 from sender.core.errors import ConfigError, Problem
 from sender.core.reply import sanitised
+from sender.engine.listing import Listing, Order
 
 if TYPE_CHECKING:
     import argparse
@@ -32,6 +33,10 @@ def register(commands: Commands) -> None:
         reads=True,
         asks=True,
     )
+    parser.add_argument("--match", default="", metavar="TEXT", help="only lanes with this in their name")
+    parser.add_argument("--state", default="", choices=["open", "throttled", "suspended"], help="only those")
+    parser.add_argument("--order", default=Order.NAME, choices=[*Order], help="default: name")
+    parser.add_argument("--limit", type=int, metavar="N", help="only the first N")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--export", action="store_true", help="print what every lane has learned, as JSON")
     what.add_argument("--import", dest="file", metavar="FILE", help='take in what was exported; "-" is standard input')
@@ -60,14 +65,25 @@ def _lanes(arguments: argparse.Namespace) -> int:
     if arguments.file is not None:
         return _import(settings, arguments)
 
-    brief = not arguments.json
+    listing = Listing(
+        match=arguments.match,
+        state=arguments.state,
+        order=Order(arguments.order),
+        limit=arguments.limit,
+        brief=not arguments.json,
+    )
 
     async def offline(control: Control) -> dict[str, Any]:
-        return {"lanes": await control.lanes(brief=brief)}
+        return await control.lanes(listing)
 
-    answer = ask(
-        settings, "GET", f"/v1/lanes{query(brief='1' if brief else None)}", token=arguments.token, offline=offline
+    wanted = query(
+        match=listing.match,
+        state=listing.state,
+        order=listing.order,
+        limit=None if listing.limit is None else str(listing.limit),
+        brief="1" if listing.brief else None,
     )
+    answer = ask(settings, "GET", f"/v1/lanes{wanted}", token=arguments.token, offline=offline)
     if arguments.json:
         print_json(answer["lanes"])
     else:

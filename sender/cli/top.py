@@ -9,8 +9,9 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from sender.cli.common import Commands, ask, command, settings_of
+from sender.cli.common import Commands, ask, command, query, settings_of
 from sender.cli.tables import lanes_table
+from sender.engine.listing import Listing, Order
 
 if TYPE_CHECKING:
     import argparse
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from sender.engine.control import Control
 
 _ROWS = 40
+_LISTING = Listing(order=Order.BUSY, limit=_ROWS, brief=True)
 
 
 def register(commands: Commands) -> None:
@@ -33,10 +35,11 @@ def _top(arguments: argparse.Namespace) -> int:
     settings = settings_of(arguments)
 
     async def offline(control: Control) -> dict[str, Any]:
-        return {"lanes": await control.lanes(brief=True), "totals": await control.totals()}
+        return await control.lanes(_LISTING)
 
     def look() -> Group:
-        return lanes_view(**ask(settings, "GET", "/v1/lanes?brief=1", token=arguments.token, offline=offline))
+        path = f"/v1/lanes{query(brief='1', order=_LISTING.order, limit=str(_LISTING.limit))}"
+        return lanes_view(ask(settings, "GET", path, token=arguments.token, offline=offline))
 
     console = Console()
     if arguments.once or not console.is_terminal:
@@ -48,11 +51,13 @@ def _top(arguments: argparse.Namespace) -> int:
             live.update(look(), refresh=True)
 
 
-def lanes_view(lanes: list[dict[str, Any]], totals: dict[str, int]) -> Group:
+def lanes_view(seen: dict[str, Any]) -> Group:
     """Show totals and lanes, the busiest first."""
-    busiest = sorted(lanes, key=lambda lane: (-lane["sessions"], -lane["queued"], lane["name"]))
+    totals = seen["totals"]
+    busiest = sorted(seen["lanes"], key=lambda lane: (-lane["sessions"], -lane["queued"], lane["name"]))[:_ROWS]
     summary = ", ".join(
         f"{totals.get(word, 0)} {word}" for word in ("accepted", "delivered", "bounced", "expired", "removed")
     )
-    more = [Text(f"and {len(busiest) - _ROWS} lanes more")] if len(busiest) > _ROWS else []
-    return Group(Text(f"recipients: {summary}"), Text(""), lanes_table(busiest[:_ROWS]), *more)
+    left_out = seen["all"] - len(busiest)
+    more = [Text(f"and {left_out} lanes more")] if left_out else []
+    return Group(Text(f"recipients: {summary}"), Text(""), lanes_table(busiest), *more)

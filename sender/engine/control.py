@@ -11,6 +11,7 @@ from sender.core.selection import Kind, Selection
 from sender.engine import views
 from sender.engine.gauges import Survey
 from sender.engine.learned import VERSION
+from sender.engine.listing import Candidate, Listing, chosen
 from sender.engine.results import Result, Way
 from sender.observe.metrics import OTHER, LaneMetrics
 
@@ -47,9 +48,9 @@ class Control:
         ]
         return views.queue_view(wanted, self._held())
 
-    async def lanes(self, *, brief: bool = False) -> list[Row]:
-        """Show every lane. `brief`: without history and explanation."""
-        now = self._clock.wall()
+    async def lanes(self, listing: Listing | None = None) -> Row:
+        """Show lanes, how many there are of those that were asked for, and in all; and the recipients since ever."""
+        listing, now = listing or Listing(), self._clock.wall()
         served: dict[str, list[Row]] = {}
         others: dict[str, list[Row]] = {}
         for row in await self._spool.queue_report(now):
@@ -57,13 +58,26 @@ class Control:
             if lane is not None:
                 served.setdefault(lane.name, []).append(row)
             others.setdefault(row["site"], []).append(row)
-        figures = [self._figures(lane, served.get(name, [])) for name, lane in self._dispatcher.lanes.items()]
-        figures += [
-            self._remembered(name, memory, others.get(name.partition("/")[2], []))
+        candidates = [
+            Candidate(name, lane, None, served.get(name, [])) for name, lane in self._dispatcher.lanes.items()
+        ]
+        candidates += [
+            Candidate(name, None, memory, others.get(name.partition("/")[2], []))
             for name, memory in self._dispatcher.learned.asleep.items()
         ]
-        show = views.brief_lane if brief else views.shown_lane
-        return [show(lane, now) for lane in sorted(figures, key=lambda lane: str(lane["name"]))]
+        shown, matching = chosen(candidates, listing, self._clock.steady())
+        show = views.brief_lane if listing.brief else views.shown_lane
+        return {
+            "lanes": [show(self._of(candidate), now) for candidate in shown],
+            "matching": matching,
+            "all": len(candidates),
+            "totals": await self._spool.totals(),
+        }
+
+    def _of(self, candidate: Candidate) -> Row:
+        if candidate.lane is not None:
+            return self._figures(candidate.lane, candidate.rows)
+        return self._remembered(candidate.name, candidate.memory or {}, candidate.rows)
 
     async def lane(self, name: str) -> Row:
         """Show one lane, by its name or its site, or one of those that share a limit. Raises LaneError."""
@@ -130,10 +144,6 @@ class Control:
                 recipient["site"] or "",
             ),
         }
-
-    async def totals(self) -> dict[str, int]:
-        """Show recipients since the spool was made, by how they ended."""
-        return await self._spool.totals()
 
     async def survey(self) -> Survey:
         """Count the spool for the gauges."""

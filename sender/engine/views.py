@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sender.core.explain import expected_at, explain_lane, explain_recipient
 from sender.core.selection import Kind
+from sender.core.trend import trend
 from sender.engine.diary import Diary
 from sender.observe.events import instant
 from sender.spool.contract import State
@@ -117,13 +118,20 @@ def _queued(rows: Iterable[Row]) -> Row:
 
 
 def shown_lane(figures: Row, now: float) -> Row:
-    """Put the explanation beside the figures, and write instants as text."""
-    return {**_dated(figures), "explanation": explain_lane(figures, now)}
+    """Put the trend and the explanation beside the figures, and write instants as text."""
+    return {**_dated({**figures, "trend": _trend(figures, now)}), "explanation": explain_lane(figures, now)}
 
 
-def brief_lane(figures: Row, _now: float) -> Row:
-    """Leave out how it came about: several lanes may share a long history."""
-    return _dated({key: value for key, value in figures.items() if key not in _LONG})
+def brief_lane(figures: Row, now: float) -> Row:
+    """Leave out how it came about, but for the trend: several lanes may share a long history."""
+    brief = {key: value for key, value in figures.items() if key not in _LONG}
+    return _dated({**brief, "trend": _trend(figures, now)})
+
+
+def _trend(figures: Row, now: float) -> Row:
+    """Give the window at even distances, the last value is that of now."""
+    since, windows = trend(figures["history"], figures["window"], began_at=figures["began_at"], now=now)
+    return {"since": since, "until": now, "windows": windows}
 
 
 def _dated(value: Row) -> Row:

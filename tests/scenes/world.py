@@ -283,7 +283,7 @@ class World:
         assert control is not None
 
         async def agrees() -> bool:
-            report, totals, books = await control.queue(), await control.totals(), self.books()
+            report, totals, books = await control.queue(), (await control.lanes())["totals"], self.books()
             waiting = report["queued"] + report["suspended"] + report["in_flight"]
             ended = sum(totals.get(state.word, 0) for state in State if state.ended)
             return bool(waiting == books.waiting and totals.get("accepted", 0) == waiting + ended)

@@ -395,3 +395,13 @@ async def test_i12_only_this_machine_may_call_without_tokens(make_house: MakeHou
     answer = await call(house.port, "POST", "/v1/messages", MESSAGE, {"X-Forwarded-For": "192.0.2.1"})
     assert answer.error == (403, "")
     assert house.stored() == []
+
+
+@pytest.mark.parametrize(
+    "wrong", ["order=size", "state=asleep", "limit=-1", "limit=many", "start=1.5", "limit=9999999999"]
+)
+async def test_a_list_of_lanes_is_asked_for_in_known_words(house: House, wrong: str) -> None:
+    """An unknown order or state, and what is no count, is refused with the name of the parameter."""
+    answer = await call(house.port, "GET", f"/v1/lanes?{wrong}")
+    assert answer.status == 422
+    assert answer.json["field"] == wrong.partition("=")[0]
