@@ -19,7 +19,7 @@ from sender.core.errors import SpoolError
 from sender.engine.committer import Committer
 from sender.engine.control import Control
 from sender.engine.dispatcher import Dispatcher
-from sender.engine.gauges import Survey, observe
+from sender.engine.gauges import Gauges, Survey
 from sender.engine.holding import Holding
 from sender.engine.settling import Settler
 from sender.engine.surroundings import Budget, Surroundings
@@ -29,9 +29,11 @@ from sender.intake.listener import listeners
 from sender.intake.pressure import Pressure
 from sender.observe.events import Events
 from sender.observe.metrics import Metrics
+from sender.observe.names import RANK_EVERY_S
 from sender.route.resolver import Resolver
 from sender.route.router import Router
 from sender.rules import classifier
+from sender.spool.disk import look
 from sender.spool.sqlite import Role as SpoolRole
 from sender.spool.sqlite import SqliteSpool, open_spool
 
@@ -80,6 +82,8 @@ class Daemon:
         self.role = role
         self.clock = clock or Clock()
         self.metrics = Metrics()
+        self.metrics.runs(role)
+        self.metrics.streams.fix(settings.streams)
         self.emptied = asyncio.Event()
         self.listeners: list[Listener] = []
         self.dispatcher: Dispatcher | None = None
@@ -101,6 +105,7 @@ class Daemon:
         self._aborted = asyncio.Event()
         self._commits_fail = ""
         self._surveyed = Survey()
+        self._gauges: Gauges | None = None
 
     async def start(self) -> None:
         """Start every part. Raises SpoolError, OSError; what was started then is stopped again."""
@@ -139,7 +144,7 @@ class Daemon:
         except BaseException:
             await self.stop(drain_s=0)
             raise
-        self._chores.append(asyncio.create_task(self._watch_lag()))
+        self._chores += [asyncio.create_task(chore()) for chore in (self._watch_lag, self._watch_disk, self._rank)]
         if self._pressure is not None:
             self._chores.append(asyncio.create_task(self._pressure.watch()))
         if self._drop is not None:
@@ -172,6 +177,7 @@ class Daemon:
     async def _prepare_delivery(self) -> None:
         settings, clock = self.settings, self.clock
         self.dispatcher = dispatcher = Dispatcher(on_empty=self._empty)
+        self._gauges = Gauges(self.metrics, dispatcher.lanes)
         self._committer = Committer(
             self.spool,
             self._events,
@@ -251,10 +257,17 @@ class Daemon:
             return "stopping"
         return self._commits_fail
 
-    def _render_metrics(self) -> bytes:
-        if self.dispatcher is not None:
-            observe(self.metrics, self.dispatcher.lanes.values(), self._surveyed, self.clock.steady())
-        return self.metrics.render()
+    async def _render_metrics(self, accept: str) -> tuple[bytes, str]:
+        metrics, settings = self.metrics, self.settings
+        if self._gauges is not None:
+            self._gauges.set(self._surveyed, self.clock.steady())
+        metrics.sessions_max.set(settings.delivery.max_sessions)
+        metrics.spool_failing.set(bool(self._commits_fail))
+        if self._pressure is not None:
+            metrics.spool_accepting.set_all({(): not self._pressure.why})
+            metrics.queue_max.set_all({(): settings.spool.max_queued})
+            metrics.min_free.set_all({(): settings.spool.min_free})
+        return await asyncio.to_thread(metrics.render, accept)
 
     # chores
 
@@ -311,7 +324,29 @@ class Daemon:
                     self._surveyed = await self.control.survey()
             except SpoolError as error:
                 log.error("%s", error)  # noqa: TRY400 - it is tried again
+            if self._gauges is not None:
+                for _ in self._gauges.sweep(self._surveyed, self.clock.steady()):
+                    await asyncio.sleep(0)
             await asyncio.sleep(max(_SURVEY_EVERY_S, 20 * (self.clock.steady() - began_at)))
+
+    async def _rank(self) -> None:
+        """Give the busiest sites and streams series of their own."""
+        while True:
+            await asyncio.sleep(RANK_EVERY_S)
+            self.metrics.rank(self.clock.steady())
+
+    async def _watch_disk(self) -> None:
+        """Measure the spool and its disk for the gauges."""
+        while True:
+            try:
+                disk = await asyncio.to_thread(look, self.spool.path)
+            except OSError as error:
+                log.error("%s: %s", self.spool.path, error)  # noqa: TRY400 - it is tried again
+            else:
+                self.metrics.disk_bytes.set(disk.size)
+                self.metrics.disk_free.set(disk.free)
+                self.metrics.spool_bytes.set(disk.spool)
+            await asyncio.sleep(_SURVEY_EVERY_S)
 
     async def _watch_lag(self) -> None:
         loop = asyncio.get_running_loop()
@@ -392,6 +427,7 @@ class Daemon:
         if fixed:
             log.warning("changed, but only a restart makes it so: %s", ", ".join(fixed))
         self.settings = settings.model_copy(update={key: getattr(self.settings, key) for key in _FIXED})
+        self.metrics.streams.fix(self.settings.streams)
         if self._acceptance is not None:
             self._acceptance.settings = self.settings
         if self.dispatcher is not None:

@@ -21,7 +21,6 @@ from sender.api.operations import Operations
 from sender.api.submission import Submission
 from sender.api.table import OpenCalls, table
 from sender.intake.tokens import Scope, Tokens
-from sender.observe.metrics import CONTENT_TYPE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -50,7 +49,7 @@ class Api:
         *,
         control: Control | None,
         acceptance: Acceptance | None,
-        render_metrics: Callable[[], bytes],
+        render_metrics: Callable[[str], Awaitable[tuple[bytes, str]]],
         ready: Callable[[], str],
     ) -> None:
         """Read the tokens. Raises ConfigError."""
@@ -122,8 +121,9 @@ class Api:
             return json_answer({"status": "not ready", "detail": why_not}, 503)
         return json_answer({"status": "ready"})
 
-    async def _metrics(self, _asked: Asked) -> Response:
-        return Response(self._render_metrics(), media_type=CONTENT_TYPE)
+    async def _metrics(self, asked: Asked) -> Response:
+        text, content_type = await self._render_metrics(asked.request.headers.get("accept", ""))
+        return Response(text, headers={"Content-Type": content_type})
 
     async def _openapi(self, _asked: Asked) -> Response:
         return json_answer(self._description)

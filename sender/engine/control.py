@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from sender.core.errors import Problem
@@ -13,7 +14,7 @@ from sender.engine.gauges import Survey
 from sender.engine.learned import VERSION
 from sender.engine.listing import Candidate, Listing, chosen
 from sender.engine.results import Result, Way
-from sender.observe.metrics import OTHER, LaneMetrics
+from sender.observe.names import OTHER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from sender.spool.contract import ClaimedMessage, Suspension
 
 Row = dict[str, Any]
+_SLICE = 1000  # queues that are counted in one go
 _COUNTED = 50  # queues of one message in which it is counted who is ahead
 
 
@@ -146,10 +148,12 @@ class Control:
         }
 
     async def survey(self) -> Survey:
-        """Count the spool for the gauges."""
+        """Count the spool for the gauges; in slices, since there may be very many queues."""
         survey = Survey()
         held = self._held()
-        for row in await self._spool.queue_report(self._clock.wall()):
+        for number, row in enumerate(await self._spool.queue_report(self._clock.wall())):
+            if number % _SLICE == _SLICE - 1:
+                await asyncio.sleep(0)
             suspended = row["held"] + (row["queued"] if held(row) else 0)
             scheduled, deferred = (0, 0) if held(row) else (row["scheduled"], row["deferred"])
             for state, count in (
@@ -162,11 +166,10 @@ class Control:
                 survey.recipients[state] = survey.recipients.get(state, 0) + count
                 if count and state != "scheduled":  # what is not to go yet has no age
                     survey.oldest_s[state] = max(survey.oldest_s.get(state, 0.0), row["oldest_age_s"])
-            lane = self._lane_of(row)
+            lane, waiting = self._lane_of(row), row["queued"] + row["in_flight"]
             if lane is not None:
-                count, oldest_s = survey.lanes.get(lane.name, (0, 0.0))
-                count += row["queued"] + row["in_flight"]
-                survey.lanes[lane.name] = count, max(oldest_s, row["oldest_age_s"])
+                _add(survey.lanes, lane.name, waiting, row["oldest_age_s"])
+            _add(survey.streams, row["stream"], waiting + row["held"], row["oldest_age_s"])
         return survey
 
     def suspensions(self) -> list[Suspension]:
@@ -244,7 +247,7 @@ class Control:
 
     async def bounce(self, selection: Selection, reason: str) -> int:
         """End a selection with a notice to the senders."""
-        metrics = LaneMetrics(self._around.metrics, OTHER, "default")
+        metrics = self._around.metrics.lane(OTHER, "default")
         verdict = Verdict(outcome=Outcome.BOUNCED, scope=Scope.MESSAGE, reason=Reason.REMOVED, rule="operator")
         text = reason or "removed from the queue by an operator"
 
@@ -293,3 +296,9 @@ class Control:
         self._around.events.write(
             [{"at": self._clock.wall(), "event": event, str(selection.kind): selection.value, "reason": reason}]
         )
+
+
+def _add(to: dict[str, tuple[int, float]], name: str, recipients: int, oldest_s: float) -> None:
+    """Add recipients and their age to what is known of a lane or a stream."""
+    count, before_s = to.get(name, (0, 0.0))
+    to[name] = count + recipients, max(before_s, oldest_s)

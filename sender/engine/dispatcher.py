@@ -22,7 +22,7 @@ from sender.engine.placement import place
 from sender.engine.queue import Queue
 from sender.engine.results import Way
 from sender.engine.settling import PATIENCE
-from sender.observe.metrics import OTHER, LaneMetrics
+from sender.observe.names import OTHER
 from sender.route.router import Unroutable
 
 if TYPE_CHECKING:
@@ -255,7 +255,7 @@ class Dispatcher:
         """Settle what is due in a queue that has no way, window by window."""
         around = self.around
         failure = unroutable(route)
-        metrics = LaneMetrics(around.metrics, OTHER, "default")
+        metrics = around.metrics.lane(OTHER, "default")
         while self._running:
             await around.committer.flushed()
             arrivals = queue.arrivals
@@ -385,7 +385,7 @@ class Dispatcher:
     async def _expire_aged(self) -> None:
         """Let mail expire that waits for a site which is never there; what was never tried gets twice the time."""
         around = self.around
-        metrics = LaneMetrics(around.metrics, OTHER, "default")
+        metrics = around.metrics.lane(OTHER, "default")
         while self._running:
             for lane in self.lanes.values():
                 lane.give_back_stock(untouched_s=_STALE_S)

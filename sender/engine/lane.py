@@ -23,7 +23,6 @@ from sender.engine.results import Way
 from sender.engine.sizes import Sizes
 from sender.engine.standing import Standing
 from sender.engine.stock import Stock
-from sender.observe.metrics import LaneMetrics
 from sender.spool.contract import DamagedError
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ class Lane:
         self.around = around
         self.provider = provider = placement.provider
         self.allowance = allowance
-        self.metrics = LaneMetrics(around.metrics, self.provider.name if self.provider else site, source)
+        self.metrics = around.metrics.lane(site, source, provider.name if provider else None)
         self.restraint = Restraint(site, around, memory)
         limits = configured(settings, route.site, provider)
         self.ceiling = limits.ceiling  # of its own sessions
@@ -319,7 +318,7 @@ class Lane:
         """Hear that a session is open."""
         self.window.taken(ticket)
         self.sizes.announced(session.announced)
-        self.metrics.opened()
+        self.metrics.opened(session.tls, session.certificate_expires_at)
         self.dialing.connected()
 
     def not_connected(self, failure: NoSession, ticket: Ticket) -> bool:

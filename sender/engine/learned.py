@@ -16,7 +16,6 @@ from sender.core.window import Cause, Change
 from sender.engine.allowance import Allowance
 from sender.engine.diary import Diary
 from sender.engine.limits import configured
-from sender.observe.metrics import LaneMetrics
 from sender.providers import providers
 
 if TYPE_CHECKING:
@@ -208,7 +207,7 @@ class Learned:
         was = before.get("limit") or self._around.settings.window.start
         entry = diary.note(Change(clock.steady(), was, limit, Cause.OPERATOR), clock, act=act, reason=reason)
         if limit != was:
-            LaneMetrics(self._around.metrics, site, source).window_changed(was, limit, Cause.OPERATOR)
+            self._around.metrics.lane(site, source).window_changed(was, limit, Cause.OPERATOR)
         self._around.events.write([{"event": "window", "lane": name, "site": site, "source": source, **(entry or {})}])
         return diary.memory()
 

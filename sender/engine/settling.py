@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from sender.clock import Clock
     from sender.core.schedule import RetryPolicy
     from sender.engine.committer import Committer
-    from sender.observe.metrics import LaneMetrics, Metrics
+    from sender.observe.metrics import Metrics
+    from sender.observe.series import LaneMetrics
     from sender.settings import Settings
     from sender.spool.contract import ClaimedMessage, ClaimedRecipient
     from sender.spool.sqlite import SqliteSpool
@@ -57,7 +58,6 @@ class Settler:
     def reload(self, settings: Settings) -> None:
         """Settle by another configuration from now on."""
         self._notices.reload(settings)
-        self._metrics.streams = settings.streams
         self._policy = settings.retry.policy()
         self._policies = {
             name: destination.retry.policy() for name, destination in settings.destinations.items() if destination.retry
@@ -88,13 +88,13 @@ class Settler:
             outcome = result.verdict.outcome
             metrics.attempt(outcome)
             if outcome is Outcome.DELIVERED:
-                self._metrics.delivered(message.stream, max(0.0, now - message.began_at))
+                self._metrics.stream(message.stream).delivered(max(0.0, now - message.began_at), message.id)
                 self._ended(message, result, chronicle, State.DELIVERED)
                 if result.recipient.dsn and not way.tells:
                     told.setdefault(Action.RELAYED, []).append(result)
             elif outcome is Outcome.BOUNCED:
                 self._ended(message, result, chronicle, State.BOUNCED)
-                metrics.bounced(result.verdict.reason or Reason.UNCLASSIFIED)
+                metrics.bounced(result.verdict.reason or Reason.UNCLASSIFIED, message.id)
                 told.setdefault(Action.FAILED, []).append(result)
             elif self._deferred(message, result, way, chronicle, metrics, now) is State.EXPIRED:
                 told.setdefault(Action.FAILED, []).append(result)
@@ -120,7 +120,7 @@ class Settler:
         chronicle = Chronicle(message, Way(), now)
         for result in results:
             self._ended(message, result, chronicle, State.EXPIRED)
-            metrics.bounced(Reason.EXPIRED)
+            metrics.bounced(Reason.EXPIRED, message.id)
         self._notify(Action.FAILED, message, results, Way())
         self._committer.note()
 
@@ -128,6 +128,7 @@ class Settler:
         recipient = result.recipient
         batch = self._committer.batch
         batch.ended[recipient.queue_id] = batch.ended.get(recipient.queue_id, 0) + 1
+        self._metrics.stream(message.stream).count(state.word)
         tried = state is not State.REMOVED and result.stage is not None
         self._record(message, result, chronicle, state, recipient.due_at, recipient.attempts + tried)
 
@@ -145,10 +146,10 @@ class Settler:
         domain = domain_of(recipient.rcpt_to)
         policy = self.policy(domain, way.site)
         expires_at = self._expires_at(message, recipient, way)
-        metrics.deferred(verdict.reason or Reason.UNCLASSIFIED)
+        metrics.deferred(verdict.reason or Reason.UNCLASSIFIED, message.id)
         self._committer.batch.last_replies[domain] = result.text
         if now >= expires_at and (result.rest_until is None or self.overdue(message, recipient, way.site, now)):
-            metrics.bounced(Reason.EXPIRED)
+            metrics.bounced(Reason.EXPIRED, message.id)
             self._ended(message, result, chronicle, State.EXPIRED)
             return State.EXPIRED
         attempts = recipient.attempts + (result.rest_until is None)
@@ -211,3 +212,4 @@ class Settler:
         notice = self._notices.write(action, message, results, way, retry_until=retry_until)
         if notice is not None:
             self._committer.batch.notices.append(notice)
+            self._metrics.took(notice.listener, notice.stream, len(notice.rcpt_tos))

@@ -115,7 +115,7 @@ class Acceptance:
     async def _commit(self, messages: Sequence[NewMessage], receipt: Receipt | None, taken_before: int) -> None:
         await self.spool.accept(*messages, receipt=receipt, taken_before=taken_before)
         for message in messages:
-            self.metrics.accepted.labels(message.listener).inc()
+            self.metrics.took(message.listener, message.stream, len(message.rcpt_tos))
         if self.events.wanted:
             self.events.write([event for message in messages for event in _accepted(message)])
 

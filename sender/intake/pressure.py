@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from typing import TYPE_CHECKING
 
 from sender.core.errors import SpoolError
+from sender.spool.disk import look
 
 if TYPE_CHECKING:
     from sender.settings import Settings
@@ -49,8 +49,7 @@ class Pressure:
 
     async def _find(self) -> str:
         limits = self._limits
-        disk = await asyncio.to_thread(os.statvfs, self._spool.path.parent)
-        if disk.f_bavail * disk.f_frsize < limits.min_free:
+        if (await asyncio.to_thread(look, self._spool.path)).free < limits.min_free:
             return "the disk is nearly full"
         totals = await self._spool.totals()
         queued = totals.get("accepted", 0) - sum(totals.get(word, 0) for word in _ENDED)

@@ -1,17 +1,23 @@
-"""A histogram that costs little to observe: one thread does, so there is no lock, and one search finds the bucket."""
+"""Metrics of our own kinds: a histogram that costs little, and gauges that are set all at once.
+
+One thread observes, so there is no lock, and one search finds a histogram's bucket.
+"""
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from itertools import accumulate
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from prometheus_client.metrics_core import HistogramMetricFamily
+from prometheus_client.metrics_core import GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar
 from prometheus_client.utils import floatToGoString
 
+from sender.core.identity import id_text
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from prometheus_client import CollectorRegistry
 
@@ -19,17 +25,21 @@ if TYPE_CHECKING:
 class Series:
     """The observations under one set of labels."""
 
-    __slots__ = ("_bounds", "counts", "sum")
+    __slots__ = ("_bounds", "counts", "examples", "sum")
 
     def __init__(self, bounds: Sequence[float]) -> None:
         self._bounds = bounds
         self.counts = [0] * (len(bounds) + 1)  # for each bucket alone; the last is beyond all bounds
+        self.examples: dict[int, tuple[int, float]] = {}  # by bucket: the last message, and its value
         self.sum = 0.0
 
-    def observe(self, value: float) -> None:
-        """Count a value."""
-        self.counts[bisect_left(self._bounds, value)] += 1
+    def observe(self, value: float, message_id: int | None = None) -> None:
+        """Count a value, with the message that it is of."""
+        bucket = bisect_left(self._bounds, value)
+        self.counts[bucket] += 1
         self.sum += value
+        if message_id is not None:
+            self.examples[bucket] = message_id, value
 
 
 class Histogram(Collector):
@@ -63,5 +73,47 @@ class Histogram(Collector):
         """Give all series as Prometheus has them: each bucket with all that are below it."""
         family = HistogramMetricFamily(self._name, self._text, labels=self._labelnames)
         for values, series in [*self._series.items()]:
-            family.add_metric(values, list(zip(self._ends, accumulate(series.counts), strict=True)), series.sum)
+            counts = zip(self._ends, accumulate(series.counts), strict=True)
+            family.add_metric(
+                values, [_bucket(series, at, end, count) for at, (end, count) in enumerate(counts)], series.sum
+            )
+        yield family
+
+    def remove_by_labels(self, labels: Mapping[str, str]) -> None:
+        """Forget all series with these labels."""
+        for values in [*self._series]:
+            named = dict(zip(self._labelnames, values, strict=True))
+            if labels.items() <= named.items():
+                del self._series[values]
+
+
+def exemplar_labels(message_id: int) -> dict[str, str]:
+    """Say of which message a figure is."""
+    return {"message_id": id_text(message_id)}
+
+
+def _bucket(series: Series, at: int, end: str, count: int) -> tuple[str, float] | tuple[str, float, Exemplar]:
+    example = series.examples.get(at)
+    return (end, count) if example is None else (end, count, Exemplar(exemplar_labels(example[0]), example[1]))
+
+
+class GaugeFamily(Collector):
+    """A family of gauges that are set together: what is not set again is gone."""
+
+    _type = "gauge"
+
+    def __init__(self, name: str, text: str, labels: Sequence[str], registry: CollectorRegistry) -> None:
+        self._name, self._text, self._labelnames = name, text, labels
+        self._values: Mapping[tuple[str, ...], float] = {}
+        registry.register(self)
+
+    def set_all(self, values: Mapping[Any, float]) -> None:
+        """Set the value of each tuple of labels."""
+        self._values = values
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Give all of them."""
+        family = GaugeMetricFamily(self._name, self._text, labels=self._labelnames)
+        for labels, value in self._values.items():
+            family.add_metric(labels, value)
         yield family

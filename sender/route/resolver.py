@@ -74,7 +74,9 @@ class _Entry:
 class Resolver:
     """A cache over one resolver. `clock` gives seconds that never step back."""
 
-    def __init__(self, settings: DnsSettings, *, clock: Callable[[], float], on_lookup: Callable[[str], None]) -> None:
+    def __init__(
+        self, settings: DnsSettings, *, clock: Callable[[], float], on_lookup: Callable[[str, float], None]
+    ) -> None:
         self._settings = settings
         self._clock = clock
         self._on_lookup = on_lookup
@@ -128,11 +130,11 @@ class Resolver:
         return await asyncio.shield(entry.value)
 
     async def _fill(self, entry: _Entry, name: str, look_up: _LookUp) -> None:
-        settings = self._settings
+        settings, began_at = self._settings, self._clock()
         try:
             value, ttl_s = await look_up(name)
         except ResolveError as error:
-            self._on_lookup(error.failure.value)
+            self._on_lookup(error.failure.value, self._clock() - began_at)
             entry.until = self._clock() + settings.failure_ttl
             entry.value.set_exception(error)
             entry.value.exception()  # nobody may be waiting any more
@@ -140,7 +142,7 @@ class Resolver:
             entry.value.cancel()
             raise
         else:
-            self._on_lookup("found")
+            self._on_lookup("found", self._clock() - began_at)
             entry.until = self._clock() + min(max(ttl_s, settings.min_ttl), settings.max_ttl)
             entry.value.set_result(value)
 

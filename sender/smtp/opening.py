@@ -8,7 +8,7 @@ import functools
 import socket
 import ssl
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aiosmtplib
 
@@ -21,6 +21,8 @@ from sender.smtp.session import Session
 from sender.smtp.wire import Wire, WireError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sender.settings import DeliverySettings, Tls
 
 # What these say concerns this machine and no receiver.
@@ -104,13 +106,14 @@ class _Opening:
         refusal = await self._ehlo(client)
         if refusal is not None:
             return refusal
-        version = ""
+        version, certificate_expires_at = "", None
         if self._tls != "none":
             refusal = await self._starttls(client)
             if refusal is not None:
                 return refusal
             tls = self._wire.transport.get_extra_info("ssl_object") if self._wire.transport else None
             version = (tls.version() or "TLS") if tls is not None else ""
+            certificate_expires_at = _expiry(tls.getpeercert()) if tls is not None else None
         self._stage = Stage.MAIL
         return Session(
             self._wire,
@@ -119,6 +122,7 @@ class _Opening:
             tls=version,
             # Where it is required, there is no session without it (`_context`).
             verified=self._tls == "required",
+            certificate_expires_at=certificate_expires_at,
             extensions=client.esmtp_extensions,
             timeouts=timeouts,
             habits=self._habits,
@@ -191,6 +195,11 @@ def _words(error: OSError) -> str:
     if isinstance(error, ssl.SSLError):
         return f"TLS: {error.reason or error}"
     return error.strerror or str(error)
+
+
+def _expiry(certificate: Mapping[str, Any] | None) -> float | None:
+    """Give when a certificate expires, in seconds since 1970; None for one that was not verified: it is not read."""
+    return ssl.cert_time_to_seconds(certificate["notAfter"]) if certificate else None
 
 
 @functools.cache

@@ -49,6 +49,7 @@ class Session:
         address: str,
         tls: str,
         verified: bool,
+        certificate_expires_at: float | None = None,
         extensions: Mapping[str, str],
         timeouts: DeliverySettings,
         habits: Habits,
@@ -56,6 +57,7 @@ class Session:
         self.host = host
         self.address = address
         self.tls = tls  # version of TLS; empty: clear text
+        self.certificate_expires_at = certificate_expires_at  # of one that was verified; seconds since 1970
         self.transactions = 0  # the current one included
         self.closed_by: Reply | None = None  # the 421, or the refused RSET, that ended it
         self._wire = wire

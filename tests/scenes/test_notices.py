@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import email.policy
+import time
 from dataclasses import replace
 from email.message import EmailMessage
 from pathlib import Path
@@ -162,6 +163,10 @@ async def test_t12_mail_that_needs_tls_goes_under_verified_tls_or_comes_back(wor
     assert (group["Action"], group["Status"]) == ("failed", "5.7.30")
     assert group["Diagnostic-Code"].startswith("x-sender; 550 5.7.30 REQUIRETLS")
     assert "Good news." not in notice.as_string()
+    metrics = await world.metrics()
+    assert metrics.by("sender_sessions_tls_total", "version") == {"TLSv1.3": 1, "none": 2}  # one for the notice
+    expires_at = metrics.by("sender_peer_certificate_expiry_timestamp_seconds", "provider")
+    assert {site: at > time.time() for site, at in expires_at.items()} == {"mx.sandbox.test+required": True}
     world.notices = 1
 
 

@@ -6,6 +6,8 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+
 from sender.sandbox import Behaviour
 
 if TYPE_CHECKING:
@@ -91,13 +93,39 @@ async def test_metrics_have_the_names_and_labels_of_the_contract(world: World) -
         assert {frozenset(sample) for sample, _ in metrics.samples[name]} == {frozenset(labels)}, name
     assert "# TYPE sender_messages_refused_total counter" in metrics.text
     assert "@" not in metrics.text
-    assert metrics.by("sender_messages_accepted_total", "listener") == {"smtp": 61}
+    assert metrics.by("sender_messages_accepted_total", "listener") == {"smtp": 61, "notice": 1}
     assert metrics.by("sender_attempts_total", "outcome") == {"delivered": 62, "deferred": 2, "bounced": 1} or (
         metrics.by("sender_attempts_total", "outcome") == {"delivered": 62, "deferred": 1, "bounced": 1}
     )
     assert metrics.by("sender_bounces_total", "reason") == {"mailbox_unknown": 1}
     assert metrics.by("sender_deferrals_total", "reason")["greylisted"] >= 1
-    assert metrics.total("sender_dns_lookups_total") >= 3
+    assert metrics.total("sender_dns_lookups_total") == metrics.total("sender_dns_lookup_seconds_count") >= 3
+    assert metrics.by("sender_sessions_tls_total", "version") == {"none": metrics.total("sender_sessions_opened_total")}
+    assert metrics.by("sender_stream_recipients_total", "outcome") == {"accepted": 63, "delivered": 62, "bounced": 1}
+    assert metrics.total("process_resident_memory_bytes") > 1e7
+    assert (metrics.total("sender_spool_accepting"), metrics.total("sender_spool_failing")) == (1, 0)
+    assert metrics.total("sender_spool_disk_bytes") > metrics.total("sender_spool_bytes") > 0
+
+
+async def test_prometheus_gets_an_example_of_each_figure(world: World) -> None:
+    """In OpenMetrics, delays, deferrals and bounces name a message; it can be looked up."""
+    await _mixed_mail(world)
+    accept = "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.5"
+    status, body = await world.get("/metrics", headers={"Accept": accept})
+    assert status == 200
+    examples = {
+        (sample.name, sample.labels.get("reason", "")): sample.exemplar.labels["message_id"]
+        for family in text_string_to_metric_families(body.decode())  # type: ignore[no-untyped-call]
+        for sample in family.samples
+        if sample.exemplar
+    }
+    for of in (
+        ("sender_delivery_seconds_bucket", ""),
+        ("sender_deferrals_total", "greylisted"),
+        ("sender_bounces_total", "mailbox_unknown"),
+    ):
+        status, body = await world.get(f"/v1/messages/{examples[of]}")
+        assert (status, json.loads(body)["id"]) == (200, examples[of])
 
 
 async def test_the_gauges_follow_the_queue(world: World) -> None:

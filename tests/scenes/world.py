@@ -16,6 +16,7 @@ from collections import Counter
 from contextlib import AsyncExitStack, closing, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from io import StringIO
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
 import aiosmtplib
@@ -30,11 +31,12 @@ from tests.scenes.metrics import Metrics
 from tests.servers.process import free_port, until
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
 ORIGIN = "news@origin.test"
 DEADLINE_S = 30.0
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 Tables = dict[str, Any]
 
 
@@ -202,9 +204,9 @@ class World:
         """Give a client of the daemon's listener."""
         return aiosmtplib.SMTP(hostname="127.0.0.1", port=self.smtp_port, local_hostname="client.test", start_tls=False)
 
-    async def get(self, path: str) -> tuple[int, bytes]:
+    async def get(self, path: str, headers: Mapping[str, str] = _NO_HEADERS) -> tuple[int, bytes]:
         """Ask the daemon by HTTP: status and body."""
-        status, body, _ = await asyncio.to_thread(_get, f"http://127.0.0.1:{self.http_port}{path}")
+        status, body, _ = await asyncio.to_thread(_get, f"http://127.0.0.1:{self.http_port}{path}", headers)
         return status, body
 
     async def command(self, *words: str) -> tuple[int, str]:
@@ -297,8 +299,10 @@ class World:
             since = {name: books.totals.get(name, 0) - self._before.get(name, 0) for name in books.totals}
             bounces = metrics.by("sender_bounces_total", "reason")
             expired = bounces.pop("expired", 0.0)
+            ended = metrics.by("sender_stream_recipients_total", "outcome")
             return (
-                metrics.by("sender_attempts_total", "outcome").get("delivered", 0.0) == since.get("delivered", 0)
+                all(ended.get(state.word, 0.0) == since.get(state.word, 0) for state in State if state.ended)
+                and metrics.by("sender_attempts_total", "outcome").get("delivered", 0.0) == since.get("delivered", 0)
                 and sum(bounces.values()) == since.get("bounced", 0)
                 and expired == since.get("expired", 0)
             )
@@ -313,10 +317,11 @@ class World:
         return Metrics(body.decode(), content_type)
 
 
-def _get(url: str) -> tuple[int, bytes, str]:
+def _get(url: str, headers: Mapping[str, str] = _NO_HEADERS) -> tuple[int, bytes, str]:
     """Fetch a page: status, body, content type."""
+    request = urllib.request.Request(url, headers=dict(headers))  # noqa: S310 - our own daemon
     try:
-        with urllib.request.urlopen(url, timeout=10) as response:  # noqa: S310 - our own daemon
+        with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310 - as above
             return int(response.status), response.read(), response.headers["content-type"]
     except urllib.error.HTTPError as error:
         with error:

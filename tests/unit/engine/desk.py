@@ -16,7 +16,7 @@ from sender.core.stage import Stage
 from sender.engine.committer import Batch, Committer
 from sender.engine.results import Result, Way
 from sender.engine.settling import Settler
-from sender.observe.metrics import LaneMetrics, Metrics
+from sender.observe.metrics import Metrics
 from sender.settings import Settings, from_tables
 from sender.spool.contract import ClaimedMessage, ClaimedRecipient
 from sender.spool.sqlite import SqliteSpool
@@ -54,7 +54,7 @@ class Desk:
         settings = self._settings(20)
         metrics = Metrics()
         self.registry = metrics.registry
-        self.metrics = LaneMetrics(metrics, "mx.example.org", "default")
+        self.metrics = metrics.lane("mx.example.org", "default")
         self.committer = _FakeCommitter()
         self.settler = Settler(
             settings,

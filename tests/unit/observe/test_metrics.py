@@ -9,7 +9,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from sender.core.outcome import Outcome, Reason
-from sender.observe.metrics import OTHER, PROVIDERS, LaneMetrics, Metrics
+from sender.observe.metrics import PROVIDERS, Metrics
+from sender.observe.names import OTHER
 
 _LANE = ("provider", "source")
 # The contract's table: dashboards rely on these names and labels.
@@ -54,11 +55,11 @@ def test_every_metric_of_the_contract_is_there_with_its_labels() -> None:
 
 
 def test_every_metric_has_the_prefix_and_a_help() -> None:
-    """What is scraped begins with `sender_` and says what it is in a sentence."""
-    families = list(text_string_to_metric_families(Metrics().render().decode()))
+    """What is scraped begins with `sender_`, or `process_` as everywhere, and says what it is in a sentence."""
+    families = list(text_string_to_metric_families(Metrics().render()[0].decode()))
     assert len(families) >= len(_CONTRACT)
     for family in families:
-        assert re.fullmatch(r"sender_[a-z_]+", family.name)
+        assert re.fullmatch(r"(sender|process)_[a-z_]+", family.name)
         assert family.documentation.endswith(".")
 
 
@@ -73,19 +74,19 @@ def test_two_daemons_in_one_process_do_not_share_their_metrics() -> None:
 
 
 def test_i14_a_hundred_thousand_sites_have_a_bounded_number_of_series() -> None:
-    """The first sites keep their names, all others are `other`."""
+    """The first sites have their names, all others are `other`; a configured provider has its name in any case."""
     metrics = Metrics()
-    labels = [metrics.provider(f"mx{number}.example") for number in range(100_000)]
-    assert len(set(labels)) == PROVIDERS + 1
-    assert labels[0] == metrics.provider("mx0.example") == "mx0.example"
-    assert labels[-1] == metrics.provider("mx99999.example") == OTHER
+    lanes = [metrics.lane(f"mx{number}.example", "default") for number in range(100_000)]
+    assert len({lane.provider for lane in lanes}) == PROVIDERS + 1
+    assert (lanes[0].provider, lanes[-1].provider) == ("mx0.example", OTHER)
+    assert metrics.lane("mx.large.example", "default", "large").provider == "large"
 
 
 @pytest.mark.parametrize(("before", "after", "direction"), [(4, 5, "up"), (5, 4, "down")])
 def test_a_change_of_the_window_has_a_direction(before: int, after: int, direction: str) -> None:
     """A rise counts as `up`, a fall as `down`, with its cause."""
     metrics = Metrics()
-    LaneMetrics(metrics, "mx.example", "default").window_changed(before, after, "refused")
+    metrics.lane("mx.example", "default").window_changed(before, after, "refused")
     labels = {"provider": "mx.example", "source": "default", "direction": direction, "cause": "refused"}
     assert metrics.registry.get_sample_value("sender_lane_window_changes_total", labels) == 1
 
@@ -93,18 +94,18 @@ def test_a_change_of_the_window_has_a_direction(before: int, after: int, directi
 def test_what_happens_in_a_lane_is_counted_under_its_provider_and_source() -> None:
     """Attempts, deferrals, bounces, sessions and waits have the lane's labels and their own."""
     metrics = Metrics()
-    lane = LaneMetrics(metrics, "mx.example", "default")
+    lane = metrics.lane("mx.example", "default")
     lane.attempt(Outcome.DELIVERED)
     lane.attempt(Outcome.DELIVERED)
     lane.deferred(Reason.GREYLISTED)
     lane.bounced(Reason.EXPIRED)
     lane.ambiguous()
-    lane.opened()
+    lane.opened("TLSv1.3", None)
     lane.refused(Reason.CONNECTION_LIMIT)
     lane.blocked("window", 2.5)
     lane.transaction(0.2)
     metrics.committed(0.01, 7)
-    metrics.looked_up("answer")
+    metrics.looked_up("answer", 0.02)
     found = {
         name: metrics.registry.get_sample_value(
             f"sender_{name}", {"provider": "mx.example", "source": "default", **labels}
