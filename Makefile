@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo run test bench format clean
+.PHONY: demo run test coverage bench format clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/installed: pyproject.toml
@@ -27,6 +27,11 @@ test: $(VENV)/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal $(ARGS)
+
+# What no test runs: it takes twice the time.
+coverage: $(VENV)/installed-test
+	sh tests/debian.sh
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal --cov --cov-report=term $(ARGS)
 
 bench: $(VENV)/installed-test

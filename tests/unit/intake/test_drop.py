@@ -222,7 +222,7 @@ async def test_x11_content_that_is_refused_is_set_aside(office: Office, content:
     assert [name.endswith(".bad") for name in office.files] == [True]
     assert office.messages == 0
     assert office.rows("SELECT count(*) FROM blocks") == [(0,)]
-    assert office.acceptance.metrics.render().count(b'sender_messages_refused_total{listener="drop"') == 1
+    assert office.acceptance.metrics.render()[0].count(b'sender_messages_refused_total{listener="drop"') == 1
 
 
 async def test_x11_what_is_no_plain_file_is_neither_followed_nor_waited_for(office: Office, tmp_path: Path) -> None:
