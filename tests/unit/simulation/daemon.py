@@ -147,7 +147,7 @@ class _ModelSession(Session):
     """A session with the model receiver."""
 
     def __init__(self, receiver: Receiver, visit: Visit, seen: Seen) -> None:
-        self.host, self.address, self.tls = "mx.b.test", "192.0.2.1", ""
+        self.host, self.address, self.tls, self.certificate_expires_at = "mx.b.test", "192.0.2.1", "", None
         self.transactions = 0
         self.closed_by = None
         self.announced = Announced()
