@@ -64,9 +64,9 @@ def _watchdog_s(environment: Mapping[str, str]) -> float | None:
 class Service:
     """A daemon as its service manager sees it."""
 
-    def __init__(self, daemon: Daemon, notifier: Notifier | None = None) -> None:
+    def __init__(self, daemon: Daemon) -> None:
         self._daemon = daemon
-        self._notifier = notifier or Notifier()
+        self._notifier = Notifier()
         self._not_reloaded = ""
         self._status = ""
         self._stopping = False
@@ -83,10 +83,9 @@ class Service:
 
     def reloading(self) -> None:
         """Say that the configuration is read anew."""
-        if self._stopping:  # which is the last that is said
-            return
-        microseconds = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
-        self._notifier.tell("RELOADING=1", f"MONOTONIC_USEC={microseconds}")
+        if not self._stopping:  # of which nothing is taken back
+            microseconds = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+            self._notifier.tell("RELOADING=1", f"MONOTONIC_USEC={microseconds}")
 
     def reloaded(self, problem: str = "") -> None:
         """Say that it was, or why the old one is still in force."""

@@ -246,10 +246,9 @@ class World:
         return books
 
     def database(self, *, writes: bool = False) -> sqlite3.Connection:
-        """Open the spool's file for reading, or for writing too, where transactions are begun by hand."""
-        mode, level = ("rw", None) if writes else ("ro", "")
-        uri = f"file:{self.settings.spool_path}?mode={mode}"
-        return sqlite3.connect(uri, uri=True, timeout=10.0, isolation_level=level)
+        """Open the spool's file, as a rule for reading."""
+        uri = f"file:{self.settings.spool_path}?mode={'rw' if writes else 'ro'}"
+        return sqlite3.connect(uri, uri=True, timeout=10.0)
 
     async def until(self, what: str, holds: Callable[[], bool], *, deadline_s: float = DEADLINE_S) -> None:
         """Wait until something holds."""
