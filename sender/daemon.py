@@ -266,7 +266,10 @@ class Daemon:
         if self.dispatcher is not None:
             queued = sum(self._surveyed.recipients.values())
             sessions = sum(lane.sessions for lane in self.dispatcher.lanes.values())
-            words.append(f"{queued} recipients queued, {sessions} sessions open")
+            waiting = (
+                "nothing is queued" if self.emptied.is_set() else f"recipients queued: {queued or 'not counted yet'}"
+            )
+            words.append(f"{waiting}, sessions open: {sessions}")
         if self._pressure is not None and self._pressure.why:
             words.append(f"nothing is accepted: {self._pressure.why}")
         return "; ".join([*words, *filter(None, [self._commits_fail])]) or "mail is accepted"

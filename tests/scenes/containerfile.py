@@ -15,7 +15,6 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
-from fnmatch import fnmatch
 from pathlib import Path
 
 _OURS = re.compile(r"(?<![\w./-])/(?=(?:src|opt|etc|var)\b)")
@@ -117,8 +116,10 @@ class Building:
         return any(name == allowed or name.startswith(f"{allowed}/") for allowed in self._allowed)
 
     def _left_out(self, folder: str, names: list[str]) -> set[str]:
-        below = Path(folder).relative_to(self._context).as_posix() if self._context in Path(folder).parents else ""
-        return {name for name in names for pattern in self._ignored if below and fnmatch(f"{below}/{name}", pattern)}
+        if not Path(folder).is_relative_to(self._context):  # a stage
+            return set()
+        below = Path(folder).relative_to(self._context)
+        return {name for name in names if any((below / name).match(pattern) for pattern in self._ignored)}
 
 
 def _steps(text: str) -> list[tuple[str, str]]:
@@ -135,6 +136,4 @@ def _patterns(file: Path) -> tuple[list[str], list[str]]:
     """Read what is let in, where nothing else is, and what of that is left out again."""
     first, *lines = [line for line in file.read_text().splitlines() if line and not line.startswith("#")]
     assert first == "*"
-    return [line[1:] for line in lines if line[0] == "!"], [
-        line.replace("**/", "*") for line in lines if line[0] != "!"
-    ]
+    return [line[1:] for line in lines if line[0] == "!"], [line for line in lines if line[0] != "!"]
