@@ -216,6 +216,7 @@ class Daemon:
             control=self.control,
             acceptance=self._acceptance,
             render_metrics=self._render_metrics,
+            alive=self.answers,
             ready=self._not_ready,
         )
         config = uvicorn.Config(
@@ -256,6 +257,28 @@ class Daemon:
         if self._stopping:
             return "stopping"
         return self._commits_fail
+
+    async def answers(self) -> None:
+        """Return once the event loop, the committer and the spool's thread have answered, be it with an error.
+
+        What cannot be recorded now is no reason to restart: see `_not_ready`. What never answers is.
+        """
+        await (self._committer.answers() if self._committer is not None else self.spool.answers())
+
+    @property
+    def condition(self) -> str:
+        """What an operator wants to know first, in one line."""
+        words = []
+        if self.dispatcher is not None:
+            queued = sum(self._surveyed.recipients.values())
+            sessions = sum(lane.sessions for lane in self.dispatcher.lanes.values())
+            waiting = (
+                "nothing is queued" if self.emptied.is_set() else f"recipients queued: {queued or 'not counted yet'}"
+            )
+            words.append(f"{waiting}, sessions open: {sessions}")
+        if self._pressure is not None and self._pressure.why:
+            words.append(f"nothing is accepted: {self._pressure.why}")
+        return "; ".join([*words, *filter(None, [self._commits_fail])]) or "mail is accepted"
 
     async def _render_metrics(self, accept: str) -> tuple[bytes, str]:
         metrics, settings = self.metrics, self.settings

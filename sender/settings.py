@@ -174,6 +174,7 @@ class HttpSettings(Table):
     max_recipients: Count = 1000  # of one message
     max_requests: Count = 100  # with a body, at the same time; 503 above
     body_timeout: Duration = 60.0  # for the next piece of a body
+    health_timeout: Duration = 5.0  # for the answer of the spool to /healthz; 503 afterwards
 
 
 class DnsSettings(Table):

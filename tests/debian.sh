@@ -1,14 +1,15 @@
 #!/bin/sh
 # Fetch the Debian packages that the scenes need.
 #
-#   tests/debian.sh [PACKAGE...]        postfix with SASL, exim4-daemon-light, postgrey, msmtp, curl and PACKAGE...
+#   tests/debian.sh [PACKAGE...]        postfix with SASL, exim4-daemon-light, postgrey, msmtp, curl, systemd (whose
+#                                       programs check units), logrotate and PACKAGE...
 #
 # Quiet, and quick when everything is there. It never fails: what it could not fetch it names, one line each,
 # and the tests that need it skip (or fail, with CI=true).
 #
 # - No service is started, and Postfix is left without a system configuration.
-# - Exim conflicts with Postfix, so it is unpacked and not installed: $SENDER_DEBIAN_CACHE/exim4-daemon-light,
-#   by default .cache/debian/exim4-daemon-light in the checkout.
+# - Exim conflicts with Postfix, and logrotate would rotate the machine's logs, so they are unpacked and not installed:
+#   $SENDER_DEBIAN_CACHE/PACKAGE, by default .cache/debian/PACKAGE in the checkout.
 set -u
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C
 
@@ -100,13 +101,14 @@ refusal=
 command -v apt-get >/dev/null && command -v dpkg-query >/dev/null || refusal='this is not Debian'
 [ -n "$refusal" ] || [ "$(id -u)" -eq 0 ] || refusal='only root may install it'
 
-for package in postfix libsasl2-modules exim4-daemon-light postgrey msmtp curl "$@"; do
+for package in postfix libsasl2-modules exim4-daemon-light postgrey msmtp curl systemd logrotate "$@"; do
     case $package in
-        exim4-daemon-light)
+        exim4-daemon-light | logrotate)
             if [ -n "$refusal" ]; then
                 unpacked "$package" || not_fetched "$package" "$refusal"
             else
-                unpack_package "$package" && exim_user
+                unpack_package "$package"
+                [ "$package" != exim4-daemon-light ] || exim_user
             fi ;;
         *)
             if [ -n "$refusal" ]; then

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
@@ -13,7 +14,7 @@ from sender.api.authorization import Authorization, Caller
 from sender.api.batches import Batches
 from sender.api.bodies import Bodies
 from sender.api.calls import Asked
-from sender.api.errors import ANSWERS, json_answer
+from sender.api.errors import ANSWERS, ApiError, json_answer
 from sender.api.idempotency import Idempotency
 from sender.api.models import checked
 from sender.api.openapi import describe
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 class Api:
     """`control` is None where this process does not deliver, `acceptance` where it does not accept.
 
-    `ready` tells why it is not ready, or "".
+    `alive` returns once everything has answered that must; `ready` tells why it is not ready, or "".
     """
 
     def __init__(
@@ -50,11 +51,13 @@ class Api:
         control: Control | None,
         acceptance: Acceptance | None,
         render_metrics: Callable[[str], Awaitable[tuple[bytes, str]]],
+        alive: Callable[[], Awaitable[None]],
         ready: Callable[[], str],
     ) -> None:
         """Read the tokens. Raises ConfigError."""
         self._settings = settings
         self._render_metrics = render_metrics
+        self._alive = alive
         self._ready = ready
         self._authorization = Authorization(self.read_tokens(), clock)
         self._bodies = Bodies(settings.http)
@@ -113,6 +116,11 @@ class Api:
             return await call.run(Asked(request, caller, raw, checked(call.body, data)))
 
     async def _healthz(self, _asked: Asked) -> Response:
+        try:
+            async with asyncio.timeout(self._settings.http.health_timeout):
+                await self._alive()
+        except TimeoutError as error:
+            raise ApiError(503, "the spool does not answer") from error
         return json_answer({"status": "alive", "version": __version__})
 
     async def _readyz(self, _asked: Asked) -> Response:

@@ -248,9 +248,10 @@ def _open(open_calls: OpenCalls) -> Sequence[Call]:
         Call(
             method="GET",
             path="/healthz",
-            summary="Tell that the process lives",
+            summary="Tell that the process lives and its spool answers",
             run=open_calls.healthz,
             answer=answers.HealthAnswer,
+            refusals=(503,),
         ),
         Call(
             method="GET",

@@ -49,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
         classify,
         config,
         demo,
+        health,
         lanes,
         sandbox,
         sendmail,
@@ -65,6 +66,6 @@ def parser() -> argparse.ArgumentParser:
     )
     top_parser.add_argument("--version", action="version", version=f"sender {__version__}")
     commands = top_parser.add_subparsers(metavar="COMMAND", required=True)
-    for module in (serve, submit, sendmail, show, lanes, act, top, classify, simulate, config, sandbox, demo):
+    for module in (serve, health, submit, sendmail, show, lanes, act, top, classify, simulate, config, sandbox, demo):
         module.register(commands)
     return top_parser

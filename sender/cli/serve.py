@@ -15,6 +15,7 @@ import uvloop
 from sender.cli.common import Commands, command, settings_of
 from sender.core.errors import ConfigError
 from sender.daemon import Daemon, Role
+from sender.service import Service
 
 if TYPE_CHECKING:
     import argparse
@@ -76,6 +77,7 @@ def run_loop(work: Coroutine[Any, Any, int]) -> int:
 
 async def _run(settings: Settings, role: Role, arguments: argparse.Namespace) -> int:
     daemon = Daemon(settings, role)
+    service = Service(daemon)
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
 
@@ -92,8 +94,9 @@ async def _run(settings: Settings, role: Role, arguments: argparse.Namespace) ->
     except OSError as error:
         log.error("cannot start: %s", error)  # noqa: TRY400 - the cause is the message
         return 1
-    loop.add_signal_handler(signal.SIGHUP, lambda: _reload(daemon, arguments))
+    loop.add_signal_handler(signal.SIGHUP, lambda: _reload(daemon, service, arguments))
     log.info("ready: role %s, HTTP on port %d, spool %s", role, daemon.http_port, settings.spool_path)
+    service.started()
     waiting = [asyncio.create_task(stop.wait())]
     if arguments.until_empty:
         waiting.append(asyncio.create_task(daemon.emptied.wait()))
@@ -101,16 +104,22 @@ async def _run(settings: Settings, role: Role, arguments: argparse.Namespace) ->
     for task in waiting:
         task.cancel()
     log.info("stopping")
+    service.stopping()
     await daemon.stop()
+    await service.close()
     return 0
 
 
-def _reload(daemon: Daemon, arguments: argparse.Namespace) -> None:
+def _reload(daemon: Daemon, service: Service, arguments: argparse.Namespace) -> None:
     """Reopen the event file; a configuration with problems leaves the one in force alone."""
+    service.reloading()
+    problem = ""
     with contextlib.suppress(OSError):
         daemon.reopen_events()
     try:
         daemon.reload(settings_of(arguments))
     except (ConfigError, OSError) as error:
-        for line in str(error).splitlines():
+        problem = str(error)
+        for line in problem.splitlines():
             log.error("the configuration is not reloaded: %s", line)  # noqa: TRY400
+    service.reloaded(problem)

@@ -61,6 +61,7 @@ class Committer:
         self._noted = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
+        self._answered = asyncio.Event()  # by the spool, be it with an error
         self._task = asyncio.create_task(self._run(), name="committer")
 
     def note(self) -> None:
@@ -71,6 +72,12 @@ class Committer:
     async def flushed(self) -> None:
         """Wait until everything is recorded."""
         await self._idle.wait()
+
+    async def answers(self) -> None:
+        """Return once the spool has answered this committer anew; whether it could record is another matter."""
+        self._answered.clear()
+        self.note()
+        await self._answered.wait()
 
     async def close(self) -> None:
         """Record what there is, then stop; where this is cancelled, stop all the same."""
@@ -98,8 +105,10 @@ class Committer:
             except FencedError as error:
                 # Whoever has these claims now decides about them.
                 log.error("outcomes are dropped: %s", error)  # noqa: TRY400
+                self._answered.set()
                 return
             except SpoolError as error:
+                self._answered.set()
                 if not self.failing:
                     log.error("outcomes cannot be recorded, deliveries wait: %s", error)  # noqa: TRY400
                     self.failing = True
@@ -113,3 +122,4 @@ class Committer:
             self._on_health()
         self._events.append(b"".join(batch.events))
         self._on_recorded(batch)
+        self._answered.set()

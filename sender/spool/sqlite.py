@@ -6,6 +6,7 @@ One delivering process per file (a lock beside it says so); any number of proces
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import sqlite3
@@ -300,6 +301,11 @@ class SqliteSpool:
         return await self._writer.submit(
             "claim", lambda c: claims.claim_aged(c, self.token, tried_before, untried_before, limit, held)
         )
+
+    async def answers(self) -> None:
+        """Return once the writing thread has answered; whether it could commit is another matter."""
+        with contextlib.suppress(SpoolError):
+            await self._writer.submit("look whether it answers", lambda _connection: None)
 
     async def settle(
         self,

@@ -10,10 +10,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from tests.scenes.programs import NOTHING
 from tests.servers.process import until
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
+    from collections.abc import Mapping
 
 _CHECKOUT = Path(__file__).parents[2]
 
@@ -21,14 +23,18 @@ _CHECKOUT = Path(__file__).parents[2]
 class Served:
     """One `sender serve`; leaving the block kills what is left of it."""
 
-    def __init__(self, config: Path, *words: str) -> None:
+    def __init__(
+        self, config: Path, *words: str, environment: Mapping[str, str] = NOTHING, log: Path | None = None
+    ) -> None:
         self._command = (sys.executable, "-m", "sender", "serve", "--config", str(config), *words)
-        self._log = config.with_name(f"serve-{'-'.join(word.strip('-') for word in words)}.log")
+        self._log = log or config.with_name(f"serve-{'-'.join(word.strip('-') for word in words)}.log")
         self._from = self._log.stat().st_size if self._log.exists() else 0
+        self._environment = environment
         self._process: Process
 
     async def __aenter__(self) -> Self:
         environment = {**os.environ, "PYTHONPATH": str(_CHECKOUT), "PYTHONWARNINGS": "error::ResourceWarning"}
+        environment |= self._environment
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *self._command, stdout=log, stderr=log, stdin=asyncio.subprocess.DEVNULL, env=environment
@@ -63,6 +69,11 @@ class Served:
         """Send a signal, if it still runs."""
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(number)
+
+    @property
+    def pid(self) -> int:
+        """The process."""
+        return self._process.pid
 
     @property
     def memory_kb(self) -> int:

@@ -247,9 +247,10 @@ class World:
             books.most_attempts = most or 0
         return books
 
-    def database(self) -> sqlite3.Connection:
-        """Open the spool's file for reading."""
-        return sqlite3.connect(f"file:{self.settings.spool_path}?mode=ro", uri=True, timeout=10.0)
+    def database(self, *, writes: bool = False) -> sqlite3.Connection:
+        """Open the spool's file, as a rule for reading."""
+        uri = f"file:{self.settings.spool_path}?mode={'rw' if writes else 'ro'}"
+        return sqlite3.connect(uri, uri=True, timeout=10.0)
 
     async def until(self, what: str, holds: Callable[[], bool], *, deadline_s: float = DEADLINE_S) -> None:
         """Wait until something holds."""

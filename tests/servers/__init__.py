@@ -15,6 +15,7 @@ from typing import Protocol
 import pytest
 
 from .exim import EximReceiver
+from .logrotate import Logrotate
 from .msmtp import Msmtp
 from .postfix import PostfixSender
 from .postfix_receiver import PostfixReceiver
@@ -25,6 +26,7 @@ from .stunnel import Stunnel
 
 __all__ = [
     "EximReceiver",
+    "Logrotate",
     "Msmtp",
     "PostfixReceiver",
     "PostfixSender",

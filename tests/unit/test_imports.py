@@ -16,6 +16,7 @@ _ROOT = Path(__file__).parents[2]
 _FLOORS = (
     {"__main__"},
     {"cli"},
+    {"service"},
     {"daemon"},
     {"api"},
     {"intake", "engine"},
@@ -28,7 +29,7 @@ _FLOORS = (
     {"__version__"},
 )
 _HEIGHT = {part: -number for number, parts in enumerate(_FLOORS) for part in parts}
-_EDGES = _FLOORS[5]
+_EDGES = _FLOORS[6]
 _NOT_IN_CORE = {
     "asyncio",
     "time",
