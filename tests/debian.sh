@@ -1,14 +1,15 @@
 #!/bin/sh
 # Fetch the Debian packages that the scenes need.
 #
-#   tests/debian.sh [PACKAGE...]        postfix with SASL, exim4-daemon-light, postgrey, msmtp, curl and PACKAGE...
+#   tests/debian.sh [PACKAGE...]        postfix with SASL, exim4-daemon-light, postgrey, msmtp, curl, prometheus
+#                                       and PACKAGE...
 #
 # Quiet, and quick when everything is there. It never fails: what it could not fetch it names, one line each,
 # and the tests that need it skip (or fail, with CI=true).
 #
 # - No service is started, and Postfix is left without a system configuration.
-# - Exim conflicts with Postfix, so it is unpacked and not installed: $SENDER_DEBIAN_CACHE/exim4-daemon-light,
-#   by default .cache/debian/exim4-daemon-light in the checkout.
+# - Exim conflicts with Postfix, and Prometheus would be a service of this machine, so they are unpacked and not
+#   installed: $SENDER_DEBIAN_CACHE/exim4-daemon-light, by default .cache/debian/exim4-daemon-light in the checkout.
 set -u
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C
 
@@ -68,8 +69,8 @@ install_package() { # PACKAGE
     apt_install "$1" || not_fetched "$1" "$(why)"
 }
 
-libraries() { # DEB: the library packages that it depends on
-    dpkg-deb -f "$1" Depends | tr ',' '\n' | sed -n 's/^ *\(lib[^ (:|]*\).*/\1/p'
+libraries() { # DEB: the library packages that it depends on, but those for browsers
+    dpkg-deb -f "$1" Depends | tr ',' '\n' | sed -n '/^ *libjs-/d; s/^ *\(lib[^ (:|]*\).*/\1/p'
 }
 
 unpack_package() { # PACKAGE
@@ -100,14 +101,15 @@ refusal=
 command -v apt-get >/dev/null && command -v dpkg-query >/dev/null || refusal='this is not Debian'
 [ -n "$refusal" ] || [ "$(id -u)" -eq 0 ] || refusal='only root may install it'
 
-for package in postfix libsasl2-modules exim4-daemon-light postgrey msmtp curl "$@"; do
+for package in postfix libsasl2-modules exim4-daemon-light postgrey msmtp curl prometheus "$@"; do
     case $package in
-        exim4-daemon-light)
+        exim4-daemon-light | prometheus)
             if [ -n "$refusal" ]; then
                 unpacked "$package" || not_fetched "$package" "$refusal"
             else
-                unpack_package "$package" && exim_user
-            fi ;;
+                unpack_package "$package"
+            fi
+            [ "$package$refusal" != exim4-daemon-light ] || exim_user ;;
         *)
             if [ -n "$refusal" ]; then
                 installed "$package" 2>/dev/null || not_fetched "$package" "$refusal"
