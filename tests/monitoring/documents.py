@@ -80,7 +80,7 @@ def _queries(uid: str, board: dict[str, Any]) -> Iterator[Query]:
             yield Query(place=place, expr=target["expr"], shown=shown)
     for mark in board["annotations"]["list"]:
         shown = frozenset(_IN_LEGEND.findall(mark["titleFormat"] + mark["textFormat"]) + mark["tagKeys"].split(","))
-        yield Query(place=f"{uid}: annotation: {mark['name']}", expr=mark["expr"], shown=shown)
+        yield Query(place=f"{uid}: annotation: {mark['name']}", expr=mark["target"]["expr"], shown=shown)
     for variable in board["templating"]["list"]:
         if variable["type"] == "query":
             found = _LABEL_VALUES.fullmatch(variable["query"]["query"])

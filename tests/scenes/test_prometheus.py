@@ -95,17 +95,14 @@ _TABLES = {
 # Why a query finds nothing here, by the beginning of its place.
 _HOLDS = "no message is damaged or makes the daemon fail"
 _EXPIRES = "nothing is old enough to expire"
-_LOSES = "the events' file can be written, and no webhook is behind"
-_CALLS = "no webhook is configured"
+_LOSES = "the events' file can be written, and there is no webhook"
 _NOTHING = {
     "sender-overview: Is mail flowing?: expired": _EXPIRES,
     "sender-node: What is not taken from clients, or held?: held": _HOLDS,
     "sender-node: Are events lost?": _LOSES,
-    "sender-node: Does the webhook take them?": _CALLS,
-    "sender-node: How far is the webhook behind?": _CALLS,
+    "sender-node: Does the webhook take them?": "no webhook is configured",
     "SenderMessagesHeld": _HOLDS,
     "SenderEventsDropped": _LOSES,
-    "SenderWebhookBehind": _CALLS,
 }
 
 

@@ -75,8 +75,11 @@ def _annotations(board: Board) -> Iterator[Json]:
                 "enable": True,
                 "hide": False,
                 "iconColor": colour,
-                "expr": written(f"sum by (provider, source, cause) {changes}"),
-                "step": "5s",
+                "target": {
+                    "refId": "Anno",
+                    "expr": written(f"sum by (provider, source, cause) {changes}"),
+                    "interval": "5s",  # the least
+                },
                 "titleFormat": f"{name}: {{{{cause}}}}",
                 "textFormat": "{{source}} to {{provider}}",
                 "tagKeys": "cause",
@@ -92,6 +95,7 @@ def _board_links(board: Board) -> Iterator[Json]:
 
 
 def _board_link(title: str, url: str, *, keep: bool) -> Json:
+    """Link from a dashboard or a panel; `keep`: with the variables and the time."""
     return {
         "title": title,
         "type": "link",
@@ -117,7 +121,7 @@ def _variables(board: Board) -> Iterator[Json]:
         "hide": 0,
         "includeAll": False,
         "multi": False,
-        "current": {},
+        "current": {"text": "default", "value": "default"},
         "options": [],
     }
     for variable in board.variables:
@@ -135,14 +139,14 @@ def _variables(board: Board) -> Iterator[Json]:
 
 def _variable(variable: Variable) -> Json:
     query = written(variable.query)
-    chosen: Json = {"text": variable.default, "value": variable.default}
-    every: Json = {"text": ["All"], "value": ["$__all"]}
+    choice: Json = {"multi": True, "includeAll": True, "allValue": ".*", "current": {"text": "All", "value": "$__all"}}
+    if variable.default:
+        choice = {"multi": False, "includeAll": False, "current": {"text": variable.default, "value": variable.default}}
     return {
         "name": variable.name,
         "label": variable.label,
         "type": "query",
         "datasource": _SOURCE,
-        "definition": query,
         "query": {"qryType": 1, "query": query, "refId": f"variable-{variable.name}"},
         "regex": "",
         "refresh": 2,  # also when the time range changes
@@ -150,10 +154,7 @@ def _variable(variable: Variable) -> Json:
         "hide": 0,
         "skipUrlSync": False,
         "options": [],
-        "current": chosen if variable.default else every,
-        "multi": not variable.default,
-        "includeAll": not variable.default,
-        "allValue": None if variable.default else ".*",
+        **choice,
     }
 
 
@@ -193,7 +194,7 @@ def _panel(panel: Panel) -> Json:
         "fieldConfig": {"defaults": _defaults(panel), "overrides": [*_overrides(panel)]},
         "options": _options(panel),
         "transformations": _transformations(panel),
-        "links": [_link(link) for link in panel.links if not link.of],
+        "links": [_board_link(link.title, link.url, keep=False) for link in panel.links if not link.of],
     }
 
 
@@ -346,8 +347,12 @@ def _transformations(panel: Panel) -> list[Json]:
     if panel.kind is not Kind.TABLE:
         return []
     letters = [chr(ord("A") + place) for place in range(len(panel.queries))]
-    values = [f"Value #{letter}" for letter in letters] if len(letters) > 1 else ["Value"]
-    names = dict(zip(values, (query.legend for query in panel.queries), strict=True))
+    legends = [query.legend for query in panel.queries]
+    # Where one query alone has found something, its column has no letter: mostly the first.
+    names = {
+        "Value": legends[0],
+        **{f"Value #{letter}": legend for letter, legend in zip(letters, legends, strict=True)},
+    }
     hidden = dict.fromkeys(("Time", *panel.hidden), True)
     organize: Json = {"id": "organize", "options": {"renameByName": names, "excludeByName": hidden, "indexByName": {}}}
     return [{"id": "merge", "options": {}}, organize]

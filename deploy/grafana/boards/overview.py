@@ -25,6 +25,7 @@ from deploy.grafana.boards.parts import (
 )
 
 _LANES = "sum by (instance, provider, source)"
+_WAITING = f"({_LANES} (sender_lane_queued{{NODE}}) > 0)"
 _PROVIDERS = Variable(name="provider", label="Provider", query="label_values(sender_attempts_total{NODE}, provider)")
 _ENDED = 'sender_attempts_total{NODE,outcome=~"delivered|bounced"}'
 # Throttles are deferrals, but no attempts: an answer is either of them. Who only defers has no attempt.
@@ -127,22 +128,22 @@ _ATTENTION = Row(
             hidden=("__name__", "job"),
             nothing="no mail waits",
             queries=(
-                Query(expr=f"{_LANES} (sender_lane_queued{{NODE}}) > 0", legend="Waiting"),
+                Query(expr=_WAITING, legend="Waiting"),
                 Query(
-                    expr="max by (instance, provider, source) (sender_lane_oldest_seconds{NODE}) > 0",
+                    expr=f"max by (instance, provider, source) (sender_lane_oldest_seconds{{NODE}}) and {_WAITING}",
                     legend="Oldest",
                     unit=SECONDS,
                     shape="coloured",
                 ),
-                Query(expr=f"{_LANES} (sender_lane_window{{NODE}})", legend="Window"),
-                Query(expr=f"{_LANES} (sender_lane_sessions{{NODE}})", legend="Sessions"),
+                Query(expr=f"{_LANES} (sender_lane_window{{NODE}}) and {_WAITING}", legend="Window"),
+                Query(expr=f"{_LANES} (sender_lane_sessions{{NODE}}) and {_WAITING}", legend="Sessions"),
                 Query(
-                    expr=f"{_LANES} (rate(sender_lane_blocked_seconds_total{{NODE}}RATE))",
+                    expr=f"{_LANES} (rate(sender_lane_blocked_seconds_total{{NODE}}RATE)) and {_WAITING}",
                     legend="Held back",
                     unit=SHARE,
                 ),
                 Query(
-                    expr=f'{_LANES} (rate(sender_attempts_total{{NODE,outcome="delivered"}}RATE))',
+                    expr=f'{_LANES} (rate(sender_attempts_total{{NODE,outcome="delivered"}}RATE)) and {_WAITING}',
                     legend="Delivered",
                     unit=PER_SECOND,
                 ),
@@ -165,7 +166,7 @@ _ATTENTION = Row(
             description="Each has its section in deploy/RUNBOOK.md: what it means, where to look, what to do.",
             kind=Kind.TABLE,
             width=8,
-            hidden=("__name__", "alertstate", "job", "Value"),
+            hidden=("__name__", "alertstate", "job", "source", "Value"),
             nothing="none",
             queries=(
                 Query(
