@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from tests.scenes.world import World
 
-_EVERY = "200ms"  # scrapes and evaluations
+_EVERY = "500ms"  # scrapes and evaluations
 _STEP_S = 0.25
 _VALUES = {
     **dict.fromkeys(("node", "provider", "source", "stream"), ".*"),

@@ -95,7 +95,7 @@ def _board_links(board: Board) -> Iterator[Json]:
 
 
 def _board_link(title: str, url: str, *, keep: bool) -> Json:
-    """Link from a dashboard or a panel; `keep`: with the variables and the time."""
+    """Link from a dashboard; `keep`: with the variables and the time."""
     return {
         "title": title,
         "type": "link",
@@ -194,7 +194,6 @@ def _panel(panel: Panel) -> Json:
         "fieldConfig": {"defaults": _defaults(panel), "overrides": [*_overrides(panel)]},
         "options": _options(panel),
         "transformations": _transformations(panel),
-        "links": [_board_link(link.title, link.url, keep=False) for link in panel.links if not link.of],
     }
 
 
@@ -229,6 +228,8 @@ def _defaults(panel: Panel) -> Json:
     }
     if panel.kind is Kind.FIGURE:
         defaults["color"] = {"mode": "thresholds"}
+    if links := [_link(link) for link in panel.links if not link.of]:
+        defaults["links"] = links
     if panel.nothing:
         defaults["noValue"] = panel.nothing
     if panel.kind not in {Kind.FIGURE, Kind.TABLE}:

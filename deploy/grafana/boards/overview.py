@@ -155,8 +155,8 @@ _ATTENTION = Row(
                     title="Why is it slow?",
                     url=board_url(
                         "sender-provider",
-                        provider="${__data.fields.provider}",
-                        source="${__data.fields.source}",
+                        provider="${__data.fields.provider:percentencode}",
+                        source="${__data.fields.source:percentencode}",
                     ),
                 ),
             ),
@@ -231,7 +231,7 @@ _DEFERRALS = Row(
             title="Which provider defers?",
             description=(
                 "Deferrals in percent of all answers, throttles counted. A line that jumps: a receiver has changed "
-                "its mind about us. Choose the provider above and go on to Provider."
+                "its mind about us. Click it to go on to Provider."
             ),
             kind=Kind.LINES,
             width=12,
@@ -247,7 +247,12 @@ _DEFERRALS = Row(
                     legend="{{provider}}",
                 ),
             ),
-            links=(Link(title="Provider", url=board_url("sender-provider", provider="${provider}")),),
+            links=(
+                Link(
+                    title="Provider",
+                    url=board_url("sender-provider", provider="${__field.labels.provider:percentencode}"),
+                ),
+            ),
         ),
         Panel(
             title="Why do they defer?",
@@ -318,7 +323,7 @@ _TIME = Row(
                 Link(
                     of="stream",
                     title="Its progress",
-                    url=board_url("sender-streams", stream="${__data.fields.stream}"),
+                    url=board_url("sender-streams", stream="${__data.fields.stream:percentencode}"),
                 ),
             ),
         ),

@@ -113,7 +113,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """Where a click leads: in a table from the column `of`."""
+    """Where a click leads: in a table from the column `of`, else from a line."""
 
     title: str
     url: str

@@ -31,6 +31,23 @@ _LEFT = (
     ' / (sum(rate(sender_attempts_total{LANE,outcome=~"delivered|bounced"}RATE)) > 0)'
 )
 
+# Why a lane is held back, and what to do.
+_CAUSES = {
+    "window": "every session that the receiver allows is in use. That is its limit, nothing is wrong.",
+    "pace": "it takes only so many messages per second. That is its limit too.",
+    "opening": "sessions are being opened, one after another.",
+    "slower": "with more sessions messages took longer, so there are no more for now.",
+    "turn": "another lane that shares the limit goes first.",
+    "retry": "a session within the limit was refused; it is tried again in a moment.",
+    "hold": "the receiver asked for a rest, or blocks us. Its words: `sender lane NAME`.",
+    "daily_limit": "it takes no more from us for now. Tomorrow, or from another source.",
+    "connect_failed": "no connection can be made. Network, firewall, or their trouble.",
+    "max_window": "our own limit for this destination. Raise `max_window`.",
+    "max_sessions": "our own limit for all lanes. Raise `[delivery] max_sessions`.",
+    "suspended": "an operator did it. `sender resume --site SITE`",
+    "spool": "outcomes cannot be recorded. See Node.",
+}
+
 _QUESTIONS = Row(
     heading="The four questions",
     height=9,
@@ -38,13 +55,8 @@ _QUESTIONS = Row(
         Panel(
             title="Why is mail to this provider slow?",
             description=(
-                "What held mail back while it waited; 100 % is one lane, all the time. "
-                "window: every session that the receiver allows is in use; that is its limit, nothing is wrong. "
-                "pace: it takes only so many per second. opening, slower: the limit is being felt for. "
-                "retry, hold, daily_limit: it refused us; read its words in `sender lane NAME`. "
-                "connect_failed: no connection. max_window, max_sessions: our own limits; raise them in the "
-                "configuration. suspended: `sender resume`. spool: see Node. Nothing here, and mail waits: it is "
-                "deferred (see below)."
+                "What held mail back while it waited; 100 % is one lane, all the time. Nothing here, and mail waits: "
+                "it is deferred (see below).\n" + "".join(f"\n- **{word}**: {text}" for word, text in _CAUSES.items())
             ),
             kind=Kind.AREAS,
             width=10,
@@ -99,7 +111,7 @@ _QUESTIONS = Row(
                 Link(
                     of="stream",
                     title="Its progress",
-                    url=board_url("sender-streams", stream="${__data.fields.stream}"),
+                    url=board_url("sender-streams", stream="${__data.fields.stream:percentencode}"),
                 ),
             ),
         ),

@@ -170,7 +170,7 @@ _ALL = Row(
                 Link(
                     of="stream",
                     title="This stream alone",
-                    url=board_url("sender-streams", stream="${__data.fields.stream}"),
+                    url=board_url("sender-streams", stream="${__data.fields.stream:percentencode}"),
                 ),
             ),
         ),

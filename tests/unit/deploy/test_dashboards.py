@@ -123,15 +123,21 @@ def test_dashboards_lead_to_each_other(uid: str) -> None:
 def test_a_slow_provider_is_reached_from_the_overview() -> None:
     """A lane that needs attention leads to its provider, a stream to its progress."""
     urls = [str(found.get("url")) for found in _objects(boards()["sender-overview"])]
-    assert any("/d/sender-provider/" in url and "var-provider=${__data.fields.provider}" in url for url in urls)
-    assert any("/d/sender-streams/" in url and "var-stream=${__data.fields.stream}" in url for url in urls)
+    assert any(
+        "/d/sender-provider/" in url and "var-provider=${__data.fields.provider:percentencode}" in url for url in urls
+    )
+    assert any(
+        "/d/sender-streams/" in url and "var-stream=${__data.fields.stream:percentencode}" in url for url in urls
+    )
 
 
 def test_each_of_the_four_questions_is_the_title_of_one_panel() -> None:
-    """Each question of the operator is the title of one panel, and all four stand first on Provider."""
+    """Each question is the title of one panel, first on Provider; the first answer explains all that holds a lane."""
     titles = [panel["title"] for board in boards().values() for panel in panels(board)]
     assert [titles.count(question) for question in _QUESTIONS] == [1, 1, 1, 1]
-    assert [panel["title"] for panel in panels(boards()["sender-provider"])[:4]] == list(_QUESTIONS)
+    first, *others = panels(boards()["sender-provider"])
+    assert [first["title"], *(panel["title"] for panel in others[:3])] == list(_QUESTIONS)
+    assert set(re.findall(r"\*\*(\w+)\*\*", first["description"])) == BLOCKS.keys()
 
 
 def test_every_word_has_its_colour() -> None:
