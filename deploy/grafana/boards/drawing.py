@@ -16,6 +16,7 @@ from deploy.grafana.boards.parts import (
     PER_SECOND,
     RED,
     SHARE,
+    WIDTH,
     Kind,
     grown,
     written,
@@ -163,7 +164,7 @@ def _panels(board: Board) -> Iterator[Json]:
     numbers = count(1)
     y = 0
     for row in board.rows:
-        place = {"h": 1, "w": 24, "x": 0, "y": y}
+        place = {"h": 1, "w": WIDTH, "x": 0, "y": y}
         yield {
             "id": next(numbers),
             "type": "row",
@@ -219,11 +220,12 @@ def _has_curve(panel: Panel) -> bool:
 
 
 def _defaults(panel: Panel) -> Json:
+    base = panel.colour or ("transparent" if panel.kind is Kind.TABLE else "text")
     steps = [{"value": value, "color": colour} for value, colour in panel.steps]
     defaults: Json = {
         "unit": panel.unit,
         "color": {"mode": "palette-classic"},
-        "thresholds": {"mode": "absolute", "steps": [{"value": None, "color": panel.colour or "text"}, *steps]},
+        "thresholds": {"mode": "absolute", "steps": [{"value": None, "color": base}, *steps]},
         "custom": _custom(panel),
     }
     if panel.kind is Kind.FIGURE:
@@ -266,8 +268,8 @@ def _overrides(panel: Panel) -> Iterator[Json]:
         for colour, words in FAMILIES.items():
             yield _override("byRegexp", f"/^({words})$/", {"color": {"mode": "shades", "fixedColor": colour}})
     if panel.kind is not Kind.FIGURE:
-        for word, colour in _words(panel):
-            yield _override("byRegexp", f"/\\b{word}\\b/", {"color": {"mode": "fixed", "fixedColor": colour}})
+        for word, mode, colour in _words(panel):
+            yield _override("byRegexp", f"/\\b{word}\\b/", {"color": {"mode": mode, "fixedColor": colour}})
     for letter, query in zip("ABCDEFGH", panel.queries, strict=False):
         properties = _shape(query)
         if query.unit:
@@ -276,13 +278,18 @@ def _overrides(panel: Panel) -> Iterator[Json]:
             yield _override("byFrameRefID", letter, properties)
 
 
-def _words(panel: Panel) -> Iterator[tuple[str, str]]:
-    """Choose the colours of a panel: of the words in its legends, and of the labels that are its legends."""
+def _words(panel: Panel) -> Iterator[tuple[str, str, str]]:
+    """Choose the colours of a panel: of the labels that are its legends, and of the words in them.
+
+    Beside a label a word may stand in several legends: they share its colour, in shades.
+    """
     legends = " ".join(query.legend for query in panel.queries)
     for label, colours in COLOURS.items():
         for word, colour in colours.items():
-            if f"{{{{{label}}}}}" in legends or (not label and re.search(rf"\b{word}\b", legends)):
-                yield word, colour
+            if f"{{{{{label}}}}}" in legends:
+                yield word, "fixed", colour
+            elif not label and re.search(rf"\b{word}\b", legends):
+                yield word, "shades" if "{{" in legends else "fixed", colour
 
 
 def _shape(query: Query) -> Json:
@@ -294,7 +301,8 @@ def _shape(query: Query) -> Json:
         case "stacked":
             return {"custom.stacking": {"mode": "normal", "group": "A"}, "custom.fillOpacity": 45}
         case "right":
-            return {"custom.drawStyle": "bars", "custom.fillOpacity": 70, "custom.axisPlacement": "right"}
+            bars = {"custom.drawStyle": "bars", "custom.fillOpacity": 70, "custom.axisPlacement": "right"}
+            return {**bars, "custom.axisLabel": re.split(r"\W", query.legend)[0]}
         case _:
             return {}
 
@@ -334,9 +342,9 @@ def _options(panel: Panel) -> Json:
         return {"showHeader": True, "cellHeight": "sm", "footer": {"show": False}, "sortBy": order}
     return {
         "legend": {
-            "displayMode": "table" if panel.width >= 12 else "list",  # noqa: PLR2004 - half of the width
+            "displayMode": "table" if 2 * panel.width >= WIDTH else "list",
             "placement": "bottom",
-            "calcs": ["lastNotNull", "max"] if panel.width >= 12 else [],  # noqa: PLR2004
+            "calcs": ["lastNotNull", "max"] if 2 * panel.width >= WIDTH else [],
             "showLegend": True,
         },
         "tooltip": {"mode": "multi", "sort": "desc"},

@@ -9,6 +9,7 @@ from deploy.grafana.boards.parts import (
     GREEN,
     NODES,
     PER_SECOND,
+    PROVIDERS,
     RED,
     SECONDS,
     SHARE,
@@ -19,14 +20,12 @@ from deploy.grafana.boards.parts import (
     Panel,
     Query,
     Row,
-    Variable,
     board_url,
     quantile,
 )
 
 _LANES = "sum by (instance, provider, source)"
 _WAITING = f"({_LANES} (sender_lane_queued{{NODE}}) > 0)"
-_PROVIDERS = Variable(name="provider", label="Provider", query="label_values(sender_attempts_total{NODE}, provider)")
 _ENDED = 'sender_attempts_total{NODE,outcome=~"delivered|bounced"}'
 # Throttles are deferrals, but no attempts: an answer is either of them. Who only defers has no attempt.
 _DEFERRED = 'rate(sender_deferrals_total{NODE,provider=~"$provider"}RATE)'
@@ -334,6 +333,6 @@ OVERVIEW = Board(
     uid="sender-overview",
     title="Sender overview",
     description="Is mail flowing, and what needs attention now?",
-    variables=(NODES, _PROVIDERS, STREAMS),
+    variables=(NODES, PROVIDERS, STREAMS),
     rows=(_FIGURES, _ATTENTION, _FLOW, _DEFERRALS, _TIME),
 )
