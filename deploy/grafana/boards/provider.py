@@ -31,6 +31,8 @@ _LEFT = (
     ' / (sum(rate(sender_attempts_total{LANE,outcome=~"delivered|bounced"}RATE)) > 0)'
 )
 
+_WAITING = 'sender_provider_stream_queued{NODE,provider=~"$provider"}'
+
 # Why a lane is held back, and what to do.
 _CAUSES = {
     "window": "every session that the receiver allows is in use. That is its limit, nothing is wrong.",
@@ -83,9 +85,9 @@ _QUESTIONS = Row(
         Panel(
             title="Who feels it?",
             description=(
-                "The streams of the node whose mail waits, the oldest first, with p95 from accepted to delivered. "
-                "Which of it is for this provider: `sender queue --site SITE`. An urgent stream among them: give it "
-                '`priority = "urgent"`, then it goes first within the same limit.'
+                "The streams whose mail waits for this provider, the oldest first; p95 is the time from accepted to "
+                "delivered at all providers. At which domains: `sender queue --site SITE`. An urgent stream among "
+                'them: give it `priority = "urgent"`, then it goes first within the same limit.'
             ),
             kind=Kind.TABLE,
             width=6,
@@ -93,15 +95,18 @@ _QUESTIONS = Row(
             hidden=("__name__", "job"),
             nothing="no mail waits",
             queries=(
-                Query(expr="sum by (stream) (sender_stream_queued{NODE}) > 0", legend="Waiting"),
+                Query(expr=f"sum by (stream) ({_WAITING})", legend="Waiting"),
                 Query(
-                    expr="max by (stream) (sender_stream_oldest_seconds{NODE}) > 0",
+                    expr='max by (stream) (sender_provider_stream_oldest_seconds{NODE,provider=~"$provider"})',
                     legend="Oldest",
                     unit=SECONDS,
                     shape="coloured",
                 ),
                 Query(
-                    expr=quantile(0.95, "sender_delivery_seconds_bucket{NODE}", "stream", over="[$__range]"),
+                    expr=(
+                        quantile(0.95, "sender_delivery_seconds_bucket{NODE}", "stream", over="[$__range]")
+                        + f" and sum by (stream) ({_WAITING})"
+                    ),
                     legend="p95",
                     unit=SECONDS,
                 ),
