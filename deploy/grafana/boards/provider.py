@@ -86,7 +86,7 @@ _QUESTIONS = Row(
             title="Who feels it?",
             description=(
                 "The streams whose mail waits for this provider, the oldest first; p95 is the time from accepted to "
-                "delivered at all providers. At which domains: `sender queue --site SITE`. An urgent stream among "
+                "delivered at all providers. With the domains: `sender queue --site SITE`. An urgent stream among "
                 'them: give it `priority = "urgent"`, then it goes first within the same limit.'
             ),
             kind=Kind.TABLE,
