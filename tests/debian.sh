@@ -2,14 +2,14 @@
 # Fetch the Debian packages that the scenes need.
 #
 #   tests/debian.sh [PACKAGE...]        postfix with SASL, exim4-daemon-light, postgrey, msmtp, curl, systemd (whose
-#                                       programs check units), logrotate and PACKAGE...
+#                                       programs check units), logrotate, prometheus and PACKAGE...
 #
 # Quiet, and quick when everything is there. It never fails: what it could not fetch it names, one line each,
 # and the tests that need it skip (or fail, with CI=true).
 #
 # - No service is started, and Postfix is left without a system configuration.
-# - Exim conflicts with Postfix, and logrotate would rotate the machine's logs, so they are unpacked and not installed:
-#   $SENDER_DEBIAN_CACHE/PACKAGE, by default .cache/debian/PACKAGE in the checkout.
+# - Exim conflicts with Postfix, logrotate would rotate the machine's logs, and Prometheus would be a service of it, so
+#   they are unpacked and not installed: $SENDER_DEBIAN_CACHE/PACKAGE, by default .cache/debian/PACKAGE in the checkout.
 set -u
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C
 
@@ -69,8 +69,8 @@ install_package() { # PACKAGE
     apt_install "$1" || not_fetched "$1" "$(why)"
 }
 
-libraries() { # DEB: the library packages that it depends on
-    dpkg-deb -f "$1" Depends | tr ',' '\n' | sed -n 's/^ *\(lib[^ (:|]*\).*/\1/p'
+libraries() { # DEB: the library packages that it depends on, but those for browsers
+    dpkg-deb -f "$1" Depends | tr ',' '\n' | sed -n '/^ *libjs-/d; s/^ *\(lib[^ (:|]*\).*/\1/p'
 }
 
 unpack_package() { # PACKAGE
@@ -101,9 +101,9 @@ refusal=
 command -v apt-get >/dev/null && command -v dpkg-query >/dev/null || refusal='this is not Debian'
 [ -n "$refusal" ] || [ "$(id -u)" -eq 0 ] || refusal='only root may install it'
 
-for package in postfix libsasl2-modules exim4-daemon-light postgrey msmtp curl systemd logrotate "$@"; do
+for package in postfix libsasl2-modules exim4-daemon-light postgrey msmtp curl systemd logrotate prometheus "$@"; do
     case $package in
-        exim4-daemon-light | logrotate)
+        exim4-daemon-light | logrotate | prometheus)
             if [ -n "$refusal" ]; then
                 unpacked "$package" || not_fetched "$package" "$refusal"
             else

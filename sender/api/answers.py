@@ -78,6 +78,14 @@ class DomainAnswer(Answer):
     last_reply: str | None
 
 
+class WaitingStreamAnswer(Answer):
+    """Whose mail waits: one stream, in whatever state."""
+
+    stream: str
+    waiting: int
+    oldest_age_s: float
+
+
 class QueueAnswer(Answer):
     """Recipients by state."""
 
@@ -88,6 +96,7 @@ class QueueAnswer(Answer):
     suspended: int
     in_flight: int
     oldest_age_s: float
+    streams: list[WaitingStreamAnswer]
     domains: list[DomainAnswer]
 
 

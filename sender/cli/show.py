@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sender.engine.control import Control
 
 _DOMAINS = 50
+_STREAMS = 5
 _ASKED = {
     "send_at": "to be sent at",
     "campaign": "campaign",
@@ -69,6 +70,10 @@ def _queue(arguments: argparse.Namespace) -> int:
         f"{queue['suspended']} suspended, "
         f"{queue['in_flight']} in flight; the oldest is {duration_text(queue['oldest_age_s'])} old"
     )
+    streams = [f"{s['stream']} {s['waiting']} (oldest {duration_text(s['oldest_age_s'])})" for s in queue["streams"]]
+    if streams:
+        more = f" and {len(streams) - _STREAMS} more" if len(streams) > _STREAMS else ""
+        print(f"by stream: {', '.join(streams[:_STREAMS])}{more}")
     rows = (
         (
             d["domain"],

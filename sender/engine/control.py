@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sender.core.errors import Problem
 from sender.core.identity import id_number
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sender.spool.contract import ClaimedMessage, Suspension
 
 Row = dict[str, Any]
+_Key = TypeVar("_Key", str, tuple[str, str])
 _SLICE = 1000  # queues that are counted in one go
 _COUNTED = 50  # queues of one message in which it is counted who is ahead
 
@@ -169,6 +170,9 @@ class Control:
             lane, waiting = self._lane_of(row), row["queued"] + row["in_flight"]
             if lane is not None:
                 _add(survey.lanes, lane.name, waiting, row["oldest_age_s"])
+                if waiting:
+                    labels = lane.metrics.provider, self._around.metrics.streams.label(row["stream"])
+                    _add(survey.waits, labels, waiting, row["oldest_age_s"])
             _add(survey.streams, row["stream"], waiting + row["held"], row["oldest_age_s"])
         return survey
 
@@ -298,7 +302,7 @@ class Control:
         )
 
 
-def _add(to: dict[str, tuple[int, float]], name: str, recipients: int, oldest_s: float) -> None:
-    """Add recipients and their age to what is known of a lane or a stream."""
+def _add(to: dict[_Key, tuple[int, float]], name: _Key, recipients: int, oldest_s: float) -> None:
+    """Add recipients and their age to what is known of a lane, of a stream, or of both."""
     count, before_s = to.get(name, (0, 0.0))
     to[name] = count + recipients, max(before_s, oldest_s)

@@ -26,12 +26,13 @@ Labels = tuple[str, str]
 
 @dataclass(slots=True)
 class Survey:
-    """What the last count of the spool found: recipients and oldest age by state, by lane and by stream."""
+    """What the last count of the spool found: recipients and oldest age by state, by lane, by stream, and who waits."""
 
     recipients: dict[str, int] = field(default_factory=dict)
     oldest_s: dict[str, float] = field(default_factory=dict)
     lanes: dict[str, tuple[int, float]] = field(default_factory=dict)
     streams: dict[str, tuple[int, float]] = field(default_factory=dict)
+    waits: dict[Labels, tuple[int, float]] = field(default_factory=dict)  # by the labels of provider and stream
 
 
 class _Sums:
@@ -115,6 +116,8 @@ class Gauges:
         metrics.queue_recipients.set_all({(state,): survey.recipients.get(state, 0) for state in _STATES})
         metrics.queue_oldest.set_all({(state,): survey.oldest_s.get(state, 0.0) for state in _STATES})
         metrics.certificates.set_all(metrics.certificate_expiries())
+        metrics.waiting.set_all({labels: count for labels, (count, _) in survey.waits.items()})
+        metrics.waiting_oldest.set_all({labels: oldest_s for labels, (_, oldest_s) in survey.waits.items()})
         self._set_streams(survey.streams.items())
 
     def _set_streams(self, streams: Iterable[tuple[str, tuple[int, float]]]) -> None:

@@ -148,8 +148,9 @@ def _shown(key: str, item: Any) -> Any:  # noqa: ANN401 - JSON
 
 
 def queue_view(rows: Sequence[Row], held: Callable[[Row], bool]) -> Row:
-    """Sum the spool's figures up, by domain and in all."""
+    """Sum the spool's figures up, by domain, by stream and in all."""
     domains: dict[str, Row] = {}
+    streams: dict[str, Row] = {}
     total: Row = {**dict.fromkeys(("queued", "due", "deferred", "scheduled", "suspended", "in_flight"), 0)}
     total["oldest_age_s"] = 0.0
     for row in rows:
@@ -182,8 +183,12 @@ def queue_view(rows: Sequence[Row], held: Callable[[Row], bool]) -> Row:
         domain["suspended"] += suspended
         domain["in_flight"] += row["in_flight"]
         domain["oldest_age_s"] = max(domain["oldest_age_s"], row["oldest_age_s"])
+        stream = streams.setdefault(row["stream"], {"stream": row["stream"], "waiting": 0, "oldest_age_s": 0.0})
+        stream["waiting"] += queued + suspended + row["in_flight"]
+        stream["oldest_age_s"] = max(stream["oldest_age_s"], row["oldest_age_s"])
+    by_age = sorted(streams.values(), key=lambda stream: (-stream["oldest_age_s"], stream["stream"]))
     by_size = sorted(domains.values(), key=lambda domain: (-domain["queued"] - domain["suspended"], domain["domain"]))
-    return {**total, "domains": by_size}
+    return {**total, "streams": by_age, "domains": by_size}
 
 
 def held_by(suspensions: Sequence[Suspension]) -> Callable[[Row], bool]:

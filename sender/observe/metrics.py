@@ -60,6 +60,12 @@ class Metrics:
         self.stream_oldest = self._gauges(
             "stream_oldest_seconds", "Age of the oldest recipient queued in a stream.", ("stream",)
         )
+        self.waiting = self._gauges(
+            "provider_stream_queued", "Recipients of a stream that wait for a provider.", ("provider", "stream")
+        )
+        self.waiting_oldest = self._gauges(
+            "provider_stream_oldest_seconds", "Age of the oldest of them.", ("provider", "stream")
+        )
         self.delivery = self._histogram("delivery_seconds", "Accepted to delivered.", ("stream",), _SLOW_S)
         self.queue_recipients = self._gauges("queue_recipients", "Recipients in the spool, by state.", ("state",))
         self.queue_oldest = self._gauges("queue_oldest_seconds", "Age of the oldest recipient, by state.", ("state",))

@@ -140,6 +140,7 @@ async def test_the_gauges_follow_the_queue(world: World) -> None:
             metrics.by("sender_queue_recipients", "state").get("deferred") == 5
             and metrics.total("sender_lane_queued") == 5
             and metrics.total("sender_lane_oldest_seconds") > 0
+            and metrics.by("sender_provider_stream_queued", "provider") == {"mx.full.test": 5}
         )
 
     await world.until_true("five are deferred", shown)

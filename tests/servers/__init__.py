@@ -21,6 +21,7 @@ from .postfix import PostfixSender
 from .postfix_receiver import PostfixReceiver
 from .postgrey import Postgrey
 from .process import Server, ServerError, ServerMissing, require_root
+from .prometheus import Prometheus, Promtool
 from .sinks import SmtpSink, SmtpSource
 from .stunnel import Stunnel
 
@@ -31,6 +32,8 @@ __all__ = [
     "PostfixReceiver",
     "PostfixSender",
     "Postgrey",
+    "Prometheus",
+    "Promtool",
     "Server",
     "ServerError",
     "ServerMissing",

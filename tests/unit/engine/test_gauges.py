@@ -134,6 +134,17 @@ def test_scheduled_mail_is_a_state_of_its_own() -> None:
     assert [read("sender_queue_oldest_seconds", {"state": state}) for state in states] == [5, 0, 0, 0, 0]
 
 
+def test_who_waits_for_whom_is_told_while_somebody_does() -> None:
+    """A stream whose mail waits for a provider has a number and an age there, and nothing when it is through."""
+    metrics = Metrics()
+    gauges, read, labels = _gauges(metrics), metrics.registry.get_sample_value, {"provider": "p", "stream": "orders"}
+    gauges.set(Survey(waits={("p", "orders"): (2, 9.0)}), NOW)
+    assert read("sender_provider_stream_queued", labels) == 2
+    assert read("sender_provider_stream_oldest_seconds", labels) == 9.0
+    gauges.set(Survey(), NOW)
+    assert read("sender_provider_stream_queued", labels) is None
+
+
 def test_streams_without_a_label_of_their_own_are_added_up() -> None:
     """What is queued in streams that nobody has configured or counted is `other`, with the highest age."""
     metrics = Metrics()

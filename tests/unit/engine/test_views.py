@@ -39,6 +39,19 @@ def test_scheduled_mail_that_is_held_is_suspended() -> None:
     assert {each["domain"]: each["scheduled"] for each in view["domains"]} == {"a.test": 0, "b.test": 4}
 
 
+def test_a_queue_tells_whose_mail_waits() -> None:
+    """By stream everything that has not ended is counted, the oldest first."""
+    rows = [
+        _row("a.test", stream="news", queued=5, deferred=2, oldest_age_s=9.0),
+        _row("b.test", stream="news", held=1, in_flight=1, oldest_age_s=3.0),
+        _row("a.test", stream="orders", queued=1, oldest_age_s=20.0),
+    ]
+    assert queue_view(rows, lambda _: False)["streams"] == [
+        {"stream": "orders", "waiting": 1, "oldest_age_s": 20.0},
+        {"stream": "news", "waiting": 7, "oldest_age_s": 9.0},
+    ]
+
+
 @pytest.mark.parametrize("asked", [{}, {"send_at": _AT, "campaign": "spring", "metadata": {"paid_at": 5, "at": [1]}}])
 def test_a_message_shows_what_its_client_asked_for(asked: dict[str, Any]) -> None:
     """Instants of ours are written as text; what is the client's own is shown as it came."""
