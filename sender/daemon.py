@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import random
 import socket
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from sender import chores
 from sender.api.app import Api
 from sender.clock import Clock
 from sender.core.endpoint import split_endpoint
@@ -19,7 +21,7 @@ from sender.core.errors import SpoolError
 from sender.engine.committer import Committer
 from sender.engine.control import Control
 from sender.engine.dispatcher import Dispatcher
-from sender.engine.gauges import Gauges, Survey
+from sender.engine.gauges import Gauges
 from sender.engine.holding import Holding
 from sender.engine.settling import Settler
 from sender.engine.surroundings import Budget, Surroundings
@@ -29,11 +31,9 @@ from sender.intake.listener import listeners
 from sender.intake.pressure import Pressure
 from sender.observe.events import Events
 from sender.observe.metrics import Metrics
-from sender.observe.names import RANK_EVERY_S
 from sender.route.resolver import Resolver
 from sender.route.router import Router
 from sender.rules import classifier
-from sender.spool.disk import look
 from sender.spool.sqlite import Role as SpoolRole
 from sender.spool.sqlite import SqliteSpool, open_spool
 
@@ -55,12 +55,6 @@ _FIXED = (
     "events",
     "sources",
 )  # tables that hold for a process's life
-_SAVE_EVERY_S = 5.0
-_SURVEY_EVERY_S = 5.0
-_FORGET_EVERY_S = 3600.0
-_PURGE = 1000
-_PURGE_EVERY_S = 10.0
-_LAG_EVERY_S = 0.02
 _CUT_OFF_S = 5.0  # that what was cut off may take to end
 
 
@@ -104,7 +98,6 @@ class Daemon:
         self._stopping = False
         self._aborted = asyncio.Event()
         self._commits_fail = ""
-        self._surveyed = Survey()
         self._gauges: Gauges | None = None
 
     async def start(self) -> None:
@@ -144,15 +137,8 @@ class Daemon:
         except BaseException:
             await self.stop(drain_s=0)
             raise
-        self._chores += [asyncio.create_task(chore()) for chore in (self._watch_lag, self._watch_disk, self._rank)]
-        if self._pressure is not None:
-            self._chores.append(asyncio.create_task(self._pressure.watch()))
-        if self._drop is not None:
-            self._chores += [asyncio.create_task(self._drop.watch()), asyncio.create_task(self._forget_keys())]
-        if delivers:
-            self._chores += [asyncio.create_task(self._save_memory()), asyncio.create_task(self._purge())]
-            self._chores += [asyncio.create_task(self._survey()), asyncio.create_task(self._forget_lanes())]
-            assert self.dispatcher is not None  # noqa: S101 - tells the type checker
+        self._begin_chores()
+        if self.dispatcher is not None:
             self.dispatcher.tell_if_empty()
 
     @contextlib.asynccontextmanager
@@ -269,8 +255,8 @@ class Daemon:
     def condition(self) -> str:
         """What an operator wants to know first, in one line."""
         words = []
-        if self.dispatcher is not None:
-            queued = sum(self._surveyed.recipients.values())
+        if self.dispatcher is not None and self._gauges is not None:
+            queued = sum(self._gauges.survey.recipients.values())
             sessions = sum(lane.sessions for lane in self.dispatcher.lanes.values())
             waiting = (
                 "nothing is queued" if self.emptied.is_set() else f"recipients queued: {queued or 'not counted yet'}"
@@ -283,7 +269,7 @@ class Daemon:
     async def _render_metrics(self, accept: str) -> tuple[bytes, str]:
         metrics, settings = self.metrics, self.settings
         if self._gauges is not None:
-            self._gauges.set(self._surveyed, self.clock.steady())
+            self._gauges.set(self.clock.steady())
         metrics.sessions_max.set(settings.delivery.max_sessions)
         metrics.spool_failing.set(bool(self._commits_fail))
         if self._pressure is not None:
@@ -292,13 +278,22 @@ class Daemon:
             metrics.min_free.set_all({(): settings.spool.min_free})
         return await asyncio.to_thread(metrics.render, accept)
 
-    # chores
-
-    async def _save_memory(self) -> None:
-        """Keep what lanes learn; marked as not stopped cleanly, for nobody knows when this process ends."""
-        while True:
-            await asyncio.sleep(_SAVE_EVERY_S)
-            await self._save(clean=False, everything=False)
+    def _begin_chores(self) -> None:
+        spool, settings, clock, metrics = self.spool, self.settings.spool, self.clock, self.metrics
+        begun = [chores.watch_lag(metrics), chores.watch_disk(spool, metrics), chores.rank(metrics, clock)]
+        if self._pressure is not None:
+            begun.append(self._pressure.watch())
+        if self._drop is not None:
+            begun += [self._drop.watch(), chores.forget_keys(spool, settings, clock)]
+        if self.dispatcher is not None and self.control is not None and self._gauges is not None:
+            begun += [
+                # Nobody knows when this process ends: what is kept now is that of one that did not stop cleanly.
+                chores.keep_memory(functools.partial(self._save, clean=False, everything=False)),
+                chores.purge(spool, settings, clock),
+                chores.survey(self.control, self._gauges, clock),
+                chores.forget_lanes(self.dispatcher.learned),
+            ]
+        self._chores = [asyncio.create_task(chore) for chore in begun]
 
     async def _save(self, *, clean: bool, everything: bool) -> None:
         assert self.dispatcher is not None  # noqa: S101 - only delivering daemons come here
@@ -308,75 +303,6 @@ class Daemon:
                 await self.spool.save_lanes(memory, self.clock.wall())
             except SpoolError as error:
                 log.error("%s", error)  # noqa: TRY400 - it is tried again
-
-    async def _purge(self) -> None:
-        """Forget what ended long ago."""
-        while True:
-            try:
-                purged = await self.spool.purge(self.clock.wall() - self.settings.spool.keep_ended, _PURGE)
-            except SpoolError as error:
-                log.error("%s", error)  # noqa: TRY400 - it is tried again
-                purged = 0
-            await asyncio.sleep(0.05 if purged == _PURGE else _PURGE_EVERY_S)
-
-    async def _forget_keys(self) -> None:
-        """Forget under which keys mail was taken; after the drop folder was looked at, whose files are such keys."""
-        while True:
-            try:
-                await self.spool.forget_receipts(self.clock.wall() - self.settings.spool.keep_keys)
-            except SpoolError as error:
-                log.error("%s", error)  # noqa: TRY400 - it is tried again
-            await asyncio.sleep(_PURGE_EVERY_S)
-
-    async def _forget_lanes(self) -> None:
-        """Forget lanes that have had no mail for long."""
-        assert self.dispatcher is not None  # noqa: S101 - only delivering daemons come here
-        while True:
-            try:
-                await self.dispatcher.learned.forget_old()
-            except SpoolError as error:
-                log.error("%s", error)  # noqa: TRY400 - it is tried again
-            await asyncio.sleep(_FORGET_EVERY_S)
-
-    async def _survey(self) -> None:
-        """Count the queue for the gauges; a queue that takes long to count is counted less often."""
-        while True:
-            began_at = self.clock.steady()
-            try:
-                if self.control is not None:
-                    self._surveyed = await self.control.survey()
-            except SpoolError as error:
-                log.error("%s", error)  # noqa: TRY400 - it is tried again
-            if self._gauges is not None:
-                for _ in self._gauges.sweep(self._surveyed, self.clock.steady()):
-                    await asyncio.sleep(0)
-            await asyncio.sleep(max(_SURVEY_EVERY_S, 20 * (self.clock.steady() - began_at)))
-
-    async def _rank(self) -> None:
-        """Give the busiest sites and streams series of their own."""
-        while True:
-            await asyncio.sleep(RANK_EVERY_S)
-            self.metrics.rank(self.clock.steady())
-
-    async def _watch_disk(self) -> None:
-        """Measure the spool and its disk for the gauges."""
-        while True:
-            try:
-                disk = await asyncio.to_thread(look, self.spool.path)
-            except OSError as error:
-                log.error("%s: %s", self.spool.path, error)  # noqa: TRY400 - it is tried again
-            else:
-                self.metrics.disk_bytes.set(disk.size)
-                self.metrics.disk_free.set(disk.free)
-                self.metrics.spool_bytes.set(disk.spool)
-            await asyncio.sleep(_SURVEY_EVERY_S)
-
-    async def _watch_lag(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            due_at = loop.time() + _LAG_EVERY_S
-            await asyncio.sleep(_LAG_EVERY_S)
-            self.metrics.loop_lag.observe(max(0.0, loop.time() - due_at))
 
     # stopping
 

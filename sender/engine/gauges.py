@@ -72,16 +72,17 @@ class _Sums:
 
 
 class Gauges:
-    """Sets the gauges of one daemon's metrics. Changed by `sweep` only."""
+    """Sets the gauges of one daemon's metrics. Changed by `sweep` only, but for the survey, which others make."""
 
     def __init__(self, metrics: Metrics, lanes: Mapping[str, Lane]) -> None:
+        self.survey = Survey()
         self._metrics = metrics
         self._lanes = lanes
         self._others = _Sums()  # of the last sweep
         self._named: list[Lane] = []
         self._states: dict[str, int] = {}
 
-    def sweep(self, survey: Survey, now: float) -> Iterator[None]:
+    def sweep(self, now: float) -> Iterator[None]:
         """Sum up the lanes in slices; between two of them others may do something."""
         named: list[Lane]
         others, named, states = _Sums(), [], dict.fromkeys(_LANE_STATES, 0)
@@ -92,14 +93,15 @@ class Gauges:
                 if lane.metrics.named:
                     named.append(lane)
                 else:
-                    others.add(lane, survey, now)
+                    others.add(lane, self.survey, now)
             yield
         self._others, self._named, self._states = others, named, states
 
-    def set(self, survey: Survey, now: float) -> None:
+    def set(self, now: float) -> None:
         """Set them all. `now` is of the steady clock."""
+        survey = self.survey
         if len(self._lanes) <= _FEW:
-            for _ in self.sweep(survey, now):
+            for _ in self.sweep(now):
                 pass
         sums = self._others.copy()
         for lane in self._named:

@@ -18,6 +18,7 @@ _FLOORS = (
     {"cli"},
     {"service"},
     {"daemon"},
+    {"chores"},
     {"api"},
     {"intake", "engine"},
     {"spool", "route", "smtp", "observe", "sandbox", "writing"},
@@ -29,7 +30,7 @@ _FLOORS = (
     {"__version__"},
 )
 _HEIGHT = {part: -number for number, parts in enumerate(_FLOORS) for part in parts}
-_EDGES = _FLOORS[6]
+_EDGES = _FLOORS[7]
 _NOT_IN_CORE = {
     "asyncio",
     "time",

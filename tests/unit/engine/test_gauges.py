@@ -43,8 +43,14 @@ def _gauges(metrics: Metrics, *lanes: _FakeLane) -> Gauges:
     return Gauges(metrics, {lane.name: cast("Lane", lane) for lane in lanes})
 
 
+def _surveyed(metrics: Metrics, survey: Survey, *lanes: _FakeLane) -> None:
+    gauges = _gauges(metrics, *lanes)
+    gauges.survey = survey
+    gauges.set(NOW)
+
+
 def _set(metrics: Metrics, *lanes: _FakeLane) -> None:
-    _gauges(metrics, *lanes).set(Survey(lanes={lane.name: (10, 5.0) for lane in lanes}), NOW)
+    _surveyed(metrics, Survey(lanes={lane.name: (10, 5.0) for lane in lanes}), *lanes)
 
 
 def _value(metrics: Metrics, name: str, provider: str) -> float | None:
@@ -81,7 +87,7 @@ def test_narrow_lanes_are_those_with_mail_and_one_session() -> None:
     """A window of one counts only where mail waits for it."""
     metrics = Metrics()
     busy, idle = (_FakeLane(metrics, f"mx.{name}.test", provider="p", window_limit=1) for name in ("busy", "idle"))
-    _gauges(metrics, busy, idle).set(Survey(lanes={busy.name: (3, 1.0)}), NOW)
+    _surveyed(metrics, Survey(lanes={busy.name: (3, 1.0)}), busy, idle)
     assert _value(metrics, "sender_lanes_at_window_one", "p") == 1
 
 
@@ -100,10 +106,10 @@ def test_what_a_lane_had_goes_when_it_falls_asleep() -> None:
     lane = _FakeLane(metrics, "mx.a.test")
     lanes = {lane.name: cast("Lane", lane)}
     gauges = Gauges(metrics, lanes)
-    gauges.set(Survey(), NOW)
+    gauges.set(NOW)
     assert _value(metrics, "sender_lane_window", "mx.a.test") == 4
     lanes.clear()
-    gauges.set(Survey(), NOW)
+    gauges.set(NOW)
     assert _value(metrics, "sender_lane_window", "mx.a.test") is None
 
 
@@ -112,14 +118,14 @@ def test_of_many_lanes_a_look_counts_only_those_with_series_of_their_own() -> No
     metrics = Metrics()
     lanes = [_FakeLane(metrics, f"mx{number}.test") for number in range(2500)]
     gauges = _gauges(metrics, *lanes)
-    for _ in gauges.sweep(Survey(), NOW):
+    for _ in gauges.sweep(NOW):
         lanes[-1].sessions = 100  # a slice was summed up; this one is not in it
-    gauges.set(Survey(), NOW + 1)
+    gauges.set(NOW + 1)
     assert _value(metrics, "sender_lane_sessions", "other") == 2500 - PROVIDERS - 1 + 100
     assert _value(metrics, "sender_lane_sessions", "mx0.test") == 1
     assert (lanes[0].counted, lanes[-1].counted) == ([NOW + 1], [NOW])
     lanes[0].sessions, lanes[-1].sessions = 7, 0
-    gauges.set(Survey(), NOW + 2)
+    gauges.set(NOW + 2)
     assert _value(metrics, "sender_lane_sessions", "mx0.test") == 7
     assert _value(metrics, "sender_lane_sessions", "other") == 2500 - PROVIDERS - 1 + 100
 
@@ -127,7 +133,7 @@ def test_of_many_lanes_a_look_counts_only_those_with_series_of_their_own() -> No
 def test_scheduled_mail_is_a_state_of_its_own() -> None:
     """Each state that a survey found has its series, those without mail too."""
     metrics = Metrics()
-    _gauges(metrics).set(Survey(recipients={"queued": 2, "scheduled": 3}, oldest_s={"queued": 5.0}), NOW)
+    _surveyed(metrics, Survey(recipients={"queued": 2, "scheduled": 3}, oldest_s={"queued": 5.0}))
     states = ("queued", "scheduled", "deferred", "suspended", "in_flight")
     read = metrics.registry.get_sample_value
     assert [read("sender_queue_recipients", {"state": state}) for state in states] == [2, 3, 0, 0, 0]
@@ -138,10 +144,12 @@ def test_who_waits_for_whom_is_told_while_somebody_does() -> None:
     """A stream whose mail waits for a provider has a number and an age there, and nothing when it is through."""
     metrics = Metrics()
     gauges, read, labels = _gauges(metrics), metrics.registry.get_sample_value, {"provider": "p", "stream": "orders"}
-    gauges.set(Survey(waits={("p", "orders"): (2, 9.0)}), NOW)
+    gauges.survey = Survey(waits={("p", "orders"): (2, 9.0)})
+    gauges.set(NOW)
     assert read("sender_provider_stream_queued", labels) == 2
     assert read("sender_provider_stream_oldest_seconds", labels) == 9.0
-    gauges.set(Survey(), NOW)
+    gauges.survey = Survey()
+    gauges.set(NOW)
     assert read("sender_provider_stream_queued", labels) is None
 
 
@@ -149,7 +157,7 @@ def test_streams_without_a_label_of_their_own_are_added_up() -> None:
     """What is queued in streams that nobody has configured or counted is `other`, with the highest age."""
     metrics = Metrics()
     metrics.streams.fix(["orders"])
-    _gauges(metrics).set(Survey(streams={"orders": (2, 9.0), "a": (3, 4.0), "b": (5, 8.0)}), NOW)
+    _surveyed(metrics, Survey(streams={"orders": (2, 9.0), "a": (3, 4.0), "b": (5, 8.0)}))
     read = metrics.registry.get_sample_value
     assert read("sender_stream_queued", {"stream": "orders"}) == 2
     assert read("sender_stream_queued", {"stream": "other"}) == 8
