@@ -116,8 +116,7 @@ class Daemon:
             if delivers:
                 await self._prepare_delivery()
                 assert self.dispatcher is not None  # noqa: S101 - tells the type checker
-                if not await self.spool.stopped_cleanly():
-                    log.warning("the last delivering process did not stop cleanly; limits begin lower")
+                await self._tell_of_the_last()
                 self.dispatcher.start(await self.spool.queues())
                 self.spool.on_arrivals = self._arrived
             if accepts:
@@ -140,6 +139,13 @@ class Daemon:
         self._begin_chores()
         if self.dispatcher is not None:
             self.dispatcher.tell_if_empty()
+
+    async def _tell_of_the_last(self) -> None:
+        """Say what the delivering process before this one has left."""
+        if self.spool.recovered:
+            log.warning("%d deliveries are recorded that could not be before", self.spool.recovered)
+        if not await self.spool.stopped_cleanly():
+            log.warning("the last delivering process did not stop cleanly; limits begin lower")
 
     @contextlib.asynccontextmanager
     async def offline(self, *, acts: bool) -> AsyncIterator[Control]:
@@ -192,6 +198,7 @@ class Daemon:
         )
         self.control = Control(dispatcher, around)
         await dispatcher.prepare(around)
+        await around.holding.crashed(self.spool.poisoned)
 
     async def _start_http(self, listen: str) -> None:
         host, port = split_endpoint(listen)

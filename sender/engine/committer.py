@@ -1,7 +1,8 @@
 """Outcomes are collected for a few milliseconds and recorded together; what is recorded is then shown as events.
 
 While the spool cannot record, everything waits here, `failing` is true, and the lanes start nothing: whoever went on
-delivering without being able to remember would repeat all of it.
+delivering without being able to remember would repeat all of it. What was delivered is then kept beside the spool, so
+that it is not repeated either if this process ends before it is recorded.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sender.core.errors import SpoolError
-from sender.spool.contract import FencedError
+from sender.spool.contract import FencedError, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +36,16 @@ class Batch:
     requeued: list[tuple[int, float]] = field(default_factory=list)  # queue and due instant of deferred recipients
     ended: dict[int, int] = field(default_factory=dict)  # queue -> recipients that left it
     events: list[bytes] = field(default_factory=list)  # lines
+
+    def add(self, other: Batch) -> None:
+        """Take in what another batch has."""
+        self.settlements += other.settlements
+        self.notices += other.notices
+        self.last_replies |= other.last_replies
+        self.requeued += other.requeued
+        for queue_id, count in other.ended.items():
+            self.ended[queue_id] = self.ended.get(queue_id, 0) + count
+        self.events += other.events
 
 
 class Committer:
@@ -99,6 +110,7 @@ class Committer:
                 self._idle.set()
 
     async def _record(self, batch: Batch) -> None:
+        kept = 0  # settlements of the batch that were looked at
         while True:
             try:
                 await self._spool.settle(batch.settlements, batch.notices, batch.last_replies, self._clock.wall())
@@ -113,13 +125,34 @@ class Committer:
                     log.error("outcomes cannot be recorded, deliveries wait: %s", error)  # noqa: TRY400
                     self.failing = True
                     self._on_health()
+                kept = await self._keep(batch, kept)
                 await asyncio.sleep(_RETRY_S)
+                more, self.batch = self.batch, Batch()
+                batch.add(more)
             else:
                 break
         if self.failing:
             log.warning("outcomes are recorded again")
             self.failing = False
+            await self._forget_kept()
             self._on_health()
         self._events.append(b"".join(batch.events))
         self._on_recorded(batch)
         self._answered.set()
+
+    async def _keep(self, batch: Batch, kept: int) -> int:
+        """Keep what was delivered, but for the first settlements, which were kept; tell how many are kept now."""
+        deliveries = [settlement for settlement in batch.settlements[kept:] if settlement.state is State.DELIVERED]
+        try:
+            if deliveries:
+                await self._spool.keep(deliveries)
+        except SpoolError as error:
+            log.error("%s: if this process ends now, %d messages may be repeated", error, len(deliveries))  # noqa: TRY400
+            return kept
+        return len(batch.settlements)
+
+    async def _forget_kept(self) -> None:
+        try:
+            await self._spool.forget_kept()
+        except SpoolError as error:
+            log.error("%s", error)  # noqa: TRY400 - what is settled already is not settled again

@@ -83,6 +83,7 @@ class _Turn:
     delivery: Delivery
     outgoing: Outgoing
     began_at: float
+    place: int | None  # of the note that it is in hand
 
 
 @dataclass(slots=True)
@@ -197,6 +198,14 @@ class Crew:
     async def _serve(self, session: Session, ticket: Ticket) -> bool:
         """Carry deliveries until the session is over; tell whether the window has ended its ticket already."""
         shift = _Shift(session, ticket)
+        try:
+            return await self._carry(shift)
+        finally:
+            if shift.following is not None:
+                self._around.spool.put_down(shift.following.place)
+
+    async def _carry(self, shift: _Shift) -> bool:
+        session, ticket = shift.session, shift.ticket
         look_ahead = functools.partial(self._look_ahead, shift)
         on_envelope = functools.partial(self._lead.enveloped, ticket)
         while True:
@@ -212,6 +221,8 @@ class Crew:
                 session.abort()
                 self._lead.not_tried(turn.delivery, error, answered=answers is not None)
                 over, ended = True, False
+            finally:
+                self._around.spool.put_down(turn.place)
             if over:
                 if shift.following is not None:
                     self._lead.put_back(shift.following.delivery)
@@ -225,7 +236,9 @@ class Crew:
     def _turn(self, delivery: Delivery | None) -> _Turn | None:
         if delivery is None:
             return None
-        return _Turn(delivery, delivery.outgoing(self._around.spool), self._around.clock.steady())
+        spool = self._around.spool
+        place = spool.take_in_hand(delivery.message.id)
+        return _Turn(delivery, delivery.outgoing(spool), self._around.clock.steady(), place)
 
     def _look_ahead(self, shift: _Shift) -> Outgoing | None:
         """Give a session what it may begin before its message is answered, if it would go on and nobody else is free.

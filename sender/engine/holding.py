@@ -12,9 +12,10 @@ from sender.core.errors import SpoolError
 from sender.core.identity import id_text
 from sender.core.selection import Fault, Kind, Selection
 from sender.spool.contract import DamagedError
+from sender.spool.recovery import CRASHES_MAX
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from sender.clock import Clock
     from sender.observe.events import Events
@@ -53,6 +54,11 @@ class Holding:
             self._tell(message_id, Fault.DAMAGED, why)
         if damaged:
             await self._take_effect()
+
+    async def crashed(self, poisoned: Iterable[int]) -> None:
+        """Tell of messages that the spool holds, since processes ended again and again that had them in hand."""
+        for message_id in poisoned:
+            self._tell(message_id, Fault.POISON, f"{CRASHES_MAX} processes ended while they had it in hand")
 
     async def failed(self, message: ClaimedMessage, error: Exception, *, answered: bool) -> float:
         """Hold a message that is damaged, or a trap; give the instant before which it shall not be tried otherwise.

@@ -256,6 +256,18 @@ class Spool(Protocol):
     ) -> None:
         """Remember durably what became of claimed recipients, and queue the notices about them."""
 
+    async def keep(self, deliveries: Sequence[Settlement]) -> None:
+        """Keep deliveries durably that cannot be settled now: what is opened next settles them."""
+
+    async def forget_kept(self) -> None:
+        """Forget what was kept: it is settled."""
+
+    def take_in_hand(self, message_id: int) -> int | None:
+        """Note that a message is being delivered, for whoever opens the spool next; gives the place of the note."""
+
+    def put_down(self, place: int | None) -> None:
+        """Take back such a note."""
+
     async def release(
         self, recipient_ids: Sequence[int], not_before: Mapping[int, float] = MappingProxyType({})
     ) -> None:

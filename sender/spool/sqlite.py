@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sender.core.errors import SpoolError
 from sender.core.identity import MessageIds
-from sender.spool import accepting, claims, lanes, receipts, reports, schema, suspending
+from sender.spool import accepting, claims, lanes, receipts, reports, schema, suspending, totals
+from sender.spool.beside import Beside
 from sender.spool.contract import QueueRow
-from sender.spool.lock import DeliveryLock
+from sender.spool.recovery import recover
 from sender.spool.wake import Waker, wake
 from sender.spool.writer import Writer
 
@@ -53,10 +54,12 @@ class SqliteSpool:
         self.role = role
         self.token = 0
         self.ids = MessageIds(0)
+        self.recovered = 0  # deliveries that a process before could not record
+        self.poisoned: list[int] = []  # messages that are held since this process began
         self.on_arrivals: Callable[[list[QueueRow]], None] | None = None
         self._commit_interval_s = commit_interval_s
         self._on_commit = on_commit
-        self._lock: DeliveryLock | None = None
+        self._beside: Beside | None = None
         self._waker: Waker | None = None
         self._look: asyncio.TimerHandle | None = None
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="spool-reader")
@@ -71,12 +74,11 @@ class SqliteSpool:
 
     async def _open(self, now: float) -> None:
         self._loop = asyncio.get_running_loop()
-        self._lock = DeliveryLock(self.path) if self.role is Role.DELIVERY else None
         try:
             await asyncio.to_thread(self._connect, now)
         except BaseException:
             self._reading.shutdown()
-            self._free_lock()
+            self._let_go()
             raise
         self._writer = Writer(
             self._connection,
@@ -94,11 +96,13 @@ class SqliteSpool:
     def _pipe(self) -> Path:
         return self.path.with_name(self.path.name + "-wake")
 
-    def _free_lock(self) -> None:
-        if self._lock is not None:
-            self._lock.free()
+    def _let_go(self) -> None:
+        if self._beside is not None:
+            self._beside.close()
 
     def _connect(self, now: float) -> None:
+        if self.role is Role.DELIVERY:
+            self._beside = Beside(self.path)
         self._connection = schema.connect(self.path)
         try:
             self._begin(self._connection, now)
@@ -117,18 +121,17 @@ class SqliteSpool:
             (self.role, socket.gethostname(), os.getpid(), now),
         )
         self.token = int(cursor.lastrowid or 0)
-        if self.role is Role.DELIVERY:
+        if self._beside is not None:
             # This process is the only one that claims: what is claimed, nobody has any more.
-            connection.execute("UPDATE recipients SET state = 0, owner = NULL, crashes = crashes + 1 WHERE state = 1")
-            claims.hold_suspended(connection)
-            connection.execute("DELETE FROM queues WHERE id NOT IN (SELECT DISTINCT queue_id FROM recipients)")
-            connection.execute(
-                "DELETE FROM blocks WHERE message_id < ? AND message_id NOT IN (SELECT id FROM messages)",
-                (reports.stale_before(now),),
+            self.recovered, self.poisoned = recover(
+                connection, in_hand=self._beside.hands.left, delivered=self._beside.journal.read(), now=now
             )
         (last_id,) = connection.execute("SELECT max(id) FROM messages").fetchone()
         (self._last_seen,) = connection.execute("SELECT coalesce(max(id), 0) FROM recipients").fetchone()
         connection.execute("COMMIT")
+        if self._beside is not None:
+            self._beside.hands.forget_left()
+            self._beside.journal.forget()
         self.ids = MessageIds(self.token, after=last_id or 0)
 
     async def close(self, *, clean: bool) -> None:
@@ -151,7 +154,7 @@ class SqliteSpool:
             await asyncio.to_thread(self._connection.close)
             await self._loop.run_in_executor(self._reading, self._reader.close)
             self._reading.shutdown()
-            self._free_lock()
+            self._let_go()
 
     async def stopped_cleanly(self) -> bool:
         """Tell whether the delivering process before this one stopped cleanly (or there was none)."""
@@ -169,11 +172,7 @@ class SqliteSpool:
     # what happens around each commit, in the writing thread
 
     def _before_commit(self) -> None:
-        if self._totals:
-            self._connection.executemany(
-                "INSERT INTO totals VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET count = count + excluded.count",
-                list(self._totals.items()),
-            )
+        totals.add(self._connection, self._totals)
 
     def _after_commit(self) -> None:
         self._totals.clear()
@@ -331,6 +330,25 @@ class SqliteSpool:
 
         await self._writer.submit("record outcomes", work)
 
+    async def keep(self, deliveries: Sequence[Settlement]) -> None:
+        """Keep deliveries durably that cannot be settled now: what is opened next settles them."""
+        if self._beside is not None:
+            await asyncio.to_thread(self._beside.journal.write, self.token, deliveries)
+
+    async def forget_kept(self) -> None:
+        """Forget what was kept: it is settled."""
+        if self._beside is not None:
+            await asyncio.to_thread(self._beside.journal.forget)
+
+    def take_in_hand(self, message_id: int) -> int | None:
+        """Note that a message is being delivered, for whoever opens the spool next; gives the place of the note."""
+        return self._beside.hands.take(message_id) if self._beside is not None else None
+
+    def put_down(self, place: int | None) -> None:
+        """Take back such a note."""
+        if self._beside is not None:
+            self._beside.hands.put_down(place)
+
     async def release(
         self, recipient_ids: Sequence[int], not_before: Mapping[int, float] = MappingProxyType({})
     ) -> None:
@@ -399,7 +417,7 @@ class SqliteSpool:
 
     async def totals(self) -> dict[str, int]:
         """Recipients since the spool was made."""
-        return await self._read(lambda c: dict(c.execute("SELECT name, count FROM totals")))
+        return await self._read(totals.read)
 
     async def purge(self, ended_before: float, limit: int) -> int:
         """Forget messages that ended before an instant."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import random
 import signal
 from collections import Counter
@@ -95,3 +96,32 @@ async def test_kill_9_loses_nothing_and_repeats_little(world: World) -> None:
     assert load.acknowledged - arrivals.count.keys() == set()
     assert arrivals.repeats <= open_at_kills
     assert world.books().waiting == 0
+
+
+def _delivered(world: World, count: int) -> bool:
+    return world.books().totals.get("delivered") == count
+
+
+async def test_a_message_that_ends_three_processes_is_held(world: World) -> None:
+    """What processes had in hand when they ended, three times, is held with its reason; all other mail goes on."""
+    trap = await world.site("trap.test", Behaviour(accept_delay_s=600.0))
+    await world.site("other.test")
+    world.configure()
+    hands = world.settings.spool_path.with_name("spool.db-hands")
+    for number in range(3):
+        async with Served(world.settings.path("sender.toml")) as served:
+            await served.ready()
+            if number == 0:
+                await world.send("user@trap.test")
+            await world.send("user@other.test")
+            await world.until("the other has gone", functools.partial(_delivered, world, number + 1))
+            await world.until("the trap is in hand", lambda: any(hands.read_bytes()) and trap.tally.sessions_open > 0)
+            served.signal(signal.SIGKILL)
+            await served.ended()
+    await world.start()
+    await world.send("user@other.test")
+    await world.until("the other has gone", functools.partial(_delivered, world, 4))
+    assert (await world.json("queue"))["suspended"] == 1
+    assert (await world.metrics()).by("sender_messages_held_total", "reason") == {"poison": 1}
+    code, text = await world.command("resume", "--all")
+    assert (code, text.split()[0]) == (0, "1")

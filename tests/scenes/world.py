@@ -161,6 +161,8 @@ class World:
         self.daemon = Daemon(self.settings, role, clock=self.clock)
         await self.daemon.start()
         self._running = True
+        delivered = State.DELIVERED.word  # by a process that could not record it
+        self._before[delivered] = self._before.get(delivered, 0) + self.daemon.spool.recovered
         return self.daemon
 
     async def stop(self, *, drain_s: float = 10.0) -> None:

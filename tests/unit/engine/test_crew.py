@@ -30,7 +30,19 @@ PATIENCE_S = 10.0
 
 
 class _Spool:
-    """Has no further blocks."""
+    """Has no further blocks, and knows what is in hand."""
+
+    def __init__(self) -> None:
+        self.in_hand: list[int] = []
+
+    def take_in_hand(self, message_id: int) -> int:
+        """Note it; its place is its id."""
+        self.in_hand.append(message_id)
+        return message_id
+
+    def put_down(self, place: int) -> None:
+        """Take the note back."""
+        self.in_hand.remove(place)
 
     async def block(self, message_id: int, number: int) -> bytes:
         """Fail, as a disk does."""
@@ -53,7 +65,8 @@ class _Lead:
         self.enveloped_before_answer = False
         self.fails_at = ""  # where our own code does
         settings = SimpleNamespace(delivery=DeliverySettings.model_validate({"idle_timeout": "20ms"}))
-        around = SimpleNamespace(clock=Clock(), spool=_Spool(), settings=settings)
+        self.spool = _Spool()
+        around = SimpleNamespace(clock=Clock(), spool=self.spool, settings=settings)
         self.crew = Crew(self, cast("Surroundings", around))
         self._receiver = receiver
         self._habits = Habits()
@@ -66,6 +79,7 @@ class _Lead:
         async with asyncio.timeout(PATIENCE_S):
             while self.crew.tasks:
                 await asyncio.wait(self.crew.tasks)
+        assert not self.spool.in_hand  # however it ended
         return self.heard
 
     def _perhaps_fail(self, at: str) -> None:

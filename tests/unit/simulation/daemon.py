@@ -135,6 +135,13 @@ class _Spool:
             recipients=[recipient],
         )
 
+    def take_in_hand(self, message_id: int) -> int | None:
+        """Remember nothing."""
+        return None
+
+    def put_down(self, place: int | None) -> None:
+        """Likewise."""
+
     async def settle(self, *_: object) -> None:
         """Forget it."""
 

@@ -16,6 +16,7 @@ import pytest
 from sender.core.errors import SpoolBusyError, SpoolError
 from sender.core.identity import id_text
 from sender.core.options import NO_OPTIONS
+from sender.core.selection import Fault, Kind, Selection
 from sender.spool import schema
 from sender.spool.contract import Priority, QueueRow, State
 from sender.spool.sqlite import Role, open_spool
@@ -38,7 +39,8 @@ async def test_only_the_owner_may_read_the_files(place: SqlitePlace) -> None:
     spool = await place.open()
     await spool.accept(mail())
     files = {path.name: stat.S_IMODE(path.stat().st_mode) for path in place.path.parent.iterdir()}
-    assert files == dict.fromkeys(("spool.db", "spool.db-wal", "spool.db-shm", "spool.db-lock", "spool.db-wake"), 0o600)
+    beside = ("-wal", "-shm", "-lock", "-wake", "-hands", "-deliveries")
+    assert files == dict.fromkeys(["spool.db", *(f"spool.db{what}" for what in beside)], 0o600)
     assert stat.S_IMODE(place.path.parent.stat().st_mode) == 0o711
 
 
@@ -275,19 +277,97 @@ async def test_arrivals_count_though_they_are_claimed_in_the_same_commit(place: 
     assert row == QueueRow(queue.id, "b.test", "default", Priority.NORMAL, NOW + 9, 2)
 
 
-async def test_a_crash_is_counted_while_it_was_claimed(place: SqlitePlace) -> None:
-    """A recipient remembers how many processes ended while they had claimed it, until it is settled."""
+async def test_a_crash_is_counted_of_what_was_in_hand(place: SqlitePlace) -> None:
+    """A message remembers how many processes ended while they had it in hand, until it is settled; others do not."""
     spool = await place.open()
-    await spool.accept(mail())
+    trap, other = mail(), mail("two@b.test")
+    await spool.accept(trap, other)
     counts = []
     for _ in range(2):
-        assert len(await claim(spool)) == 1
+        assert len(await claim(spool, now=NOW + 99)) == 2
+        spool.take_in_hand(trap.id)
+        spool.put_down(spool.take_in_hand(other.id))
         await place.crash(spool)
         spool = await place.open()
-        counts.append(spool._connection.execute("SELECT crashes FROM recipients").fetchone()[0])
-    await spool.settle(settlements(await claim(spool)), [], {}, NOW)
-    counts.append(spool._connection.execute("SELECT crashes FROM recipients").fetchone()[0])
-    assert counts == [1, 2, 0]
+        counts += spool._connection.execute("SELECT crashes FROM recipients ORDER BY id").fetchall()
+    await spool.settle(settlements(await claim(spool, now=NOW + 99)), [], {}, NOW)
+    counts += spool._connection.execute("SELECT crashes FROM recipients ORDER BY id").fetchall()
+    assert counts == [(1,), (0,), (2,), (0,), (0,), (0,)]
+
+
+async def test_what_was_in_hand_twice_waits_a_little(place: SqlitePlace) -> None:
+    """Who may have ended two processes is not tried at once with all others."""
+    spool = await place.open()
+    trap = mail()
+    await spool.accept(trap)
+    for due in (1, 1, 0):
+        assert len(await claim(spool, now=NOW)) == due
+        spool.take_in_hand(trap.id)
+        await place.crash(spool)
+        spool = await place.open()
+
+
+async def test_what_ended_three_processes_is_held(place: SqlitePlace) -> None:
+    """The message is suspended as poison, and named; when it is resumed it has three tries again."""
+    spool = await place.open()
+    trap, other = mail(), mail("two@b.test")
+    await spool.accept(trap, other)
+    for left in range(2, -1, -1):
+        assert len(await claim(spool, now=NOW + 99)) == 2
+        spool.take_in_hand(trap.id)
+        await place.crash(spool)
+        spool = await place.open()
+        assert spool.poisoned == ([] if left else [trap.id])
+    (suspension,) = await spool.suspensions(NOW)
+    assert (suspension.selection, Fault.of(suspension.reason)) == (
+        Selection(Kind.MESSAGE, id_text(trap.id)),
+        Fault.POISON,
+    )
+    assert addresses(await claim(spool, now=NOW + 99)) == ["two@b.test"]
+    await spool.resume(suspension.selection, now=NOW)
+    await place.crash(spool)
+    spool = await place.open()
+    assert spool.poisoned == []
+    assert len(await claim(spool, now=NOW + 99)) == 2
+
+
+async def test_what_was_kept_is_settled_by_who_comes_next(place: SqlitePlace) -> None:
+    """Deliveries that could not be recorded are recorded when the spool is opened again, once, and counted."""
+    spool = await place.open()
+    await spool.accept(mail(), mail("two@b.test"), mail("three@b.test"))
+    claimed = settlements(await claim(spool))
+    await spool.keep(claimed[:1])
+    await spool.keep(claimed[1:2])
+    for _ in range(2):
+        await place.crash(spool)
+        spool = await place.open()
+        assert await spool.totals() == {"accepted": 3, "delivered": 2}
+        assert addresses(await claim(spool)) == ["three@b.test"]
+
+
+async def test_what_was_kept_and_recorded_is_not_recorded_again(place: SqlitePlace) -> None:
+    """The spool may have recorded at last what was kept; then it stands there once."""
+    spool = await place.open()
+    await spool.accept(mail(), mail("two@b.test"))
+    claimed = settlements(await claim(spool))
+    await spool.keep(claimed)
+    await spool.settle(claimed, [], {}, NOW)
+    await place.crash(spool)
+    spool = await place.open()
+    assert await spool.totals() == {"accepted": 2, "delivered": 2}
+
+
+async def test_what_is_forgotten_is_not_kept(place: SqlitePlace) -> None:
+    """After the database has recorded what was kept, nothing of it is left beside it."""
+    spool = await place.open()
+    await spool.accept(mail())
+    claimed = settlements(await claim(spool))
+    await spool.keep(claimed)
+    await spool.forget_kept()
+    await place.crash(spool)
+    spool = await place.open()
+    assert await spool.totals() == {"accepted": 1}
+    assert len(await claim(spool)) == 1
 
 
 async def test_what_is_missing_is_named_as_people_know_it(place: SqlitePlace) -> None:
