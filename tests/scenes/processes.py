@@ -15,7 +15,7 @@ from tests.servers.process import until
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _CHECKOUT = Path(__file__).parents[2]
 
@@ -24,9 +24,15 @@ class Served:
     """One `sender serve`; leaving the block kills what is left of it."""
 
     def __init__(
-        self, config: Path, *words: str, environment: Mapping[str, str] = NOTHING, log: Path | None = None
+        self,
+        config: Path,
+        *words: str,
+        environment: Mapping[str, str] = NOTHING,
+        log: Path | None = None,
+        under: Sequence[str] = (),
     ) -> None:
-        self._command = (sys.executable, "-m", "sender", "serve", "--config", str(config), *words)
+        """Set how it is called; `under` is what another program that runs it is called with."""
+        self._command = (*under, sys.executable, "-m", "sender", "serve", "--config", str(config), *words)
         self._log = log or config.with_name(f"serve-{'-'.join(word.strip('-') for word in words)}.log")
         self._from = self._log.stat().st_size if self._log.exists() else 0
         self._environment = environment
