@@ -21,7 +21,7 @@ _HELD_OPEN = 30  # connections of clients that do nothing
 
 
 async def test_r6_without_descriptors_nothing_is_lost_and_nobody_is_blamed(world: World, report: Report) -> None:
-    """With more sessions wanted than files may be open, mail is late and no more: no window shrinks, nothing bounces."""
+    """With more sessions wanted than files may be open, mail is late, and no more: no window shrinks."""
     messages = scaled(400, 4000)
     receivers = [await world.site(f"site{number}.test", Behaviour(accept_delay_s=0.2)) for number in range(_SITES)]
     world.configure({"window": {"start": 20}, "delivery": {"idle_timeout": "1s"}})
