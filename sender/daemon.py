@@ -29,6 +29,7 @@ from sender.intake.listener import listeners
 from sender.intake.pressure import Pressure
 from sender.observe.events import Events
 from sender.observe.metrics import Metrics
+from sender.observe.webhook import Webhook
 from sender.route.resolver import Resolver
 from sender.route.router import Router
 from sender.rules import classifier
@@ -50,7 +51,6 @@ _FIXED = (
     "listeners",
     "http",
     "dns",
-    "events",
     "sources",
 )  # tables that hold for a process's life
 _SAVE_EVERY_S = 5.0
@@ -88,6 +88,7 @@ class Daemon:
         self.spool: SqliteSpool
         self._rng = rng or random.Random()
         self._events: Events
+        self._webhook: Webhook | None = None
         self._acceptance: Acceptance | None = None
         self._pressure: Pressure | None = None
         self._drop: DropFolder | None = None
@@ -114,7 +115,7 @@ class Daemon:
             on_commit=self.metrics.committed,
         )
         try:
-            self._events = Events(settings.path(settings.events.file) if settings.events.file else None)
+            self._open_events()
             if delivers:
                 await self._prepare_delivery()
                 assert self.dispatcher is not None  # noqa: S101 - tells the type checker
@@ -150,6 +151,11 @@ class Daemon:
             assert self.dispatcher is not None  # noqa: S101 - tells the type checker
             self.dispatcher.tell_if_empty()
 
+    def _open_events(self) -> None:
+        self._events = Events.open(self.settings, self.metrics)
+        if self._events.tail is not None:
+            self._webhook = Webhook(self.settings, self._events.tail, self.metrics, self.clock, self._rng)
+
     @contextlib.asynccontextmanager
     async def offline(self, *, acts: bool) -> AsyncIterator[Control]:
         """Give what operators ask and do where no daemon runs: on the spool alone. Raises SpoolError.
@@ -158,7 +164,7 @@ class Daemon:
         """
         role = SpoolRole.DELIVERY if acts else SpoolRole.TOOL
         self.spool = await open_spool(self.settings.spool_path, role, now=self.clock.wall())
-        self._events = Events(None)
+        self._events = Events()
         clean = await self.spool.stopped_cleanly()  # of the last daemon: a command changes nothing about that
         try:
             await self._prepare_delivery()
@@ -347,6 +353,8 @@ class Daemon:
             await asyncio.gather(self._server_task, return_exceptions=True)
         with contextlib.suppress(SpoolError):
             await self.spool.close(clean=clean)
+        if self._webhook is not None:
+            await self._webhook.stop(at_once=self._aborted.is_set())
         if hasattr(self, "_events"):
             self._events.close()
 
@@ -389,9 +397,13 @@ class Daemon:
         if self._api is not None:
             self._api.use(self._api.read_tokens())
         fixed = [key for key in _FIXED if getattr(settings, key) != getattr(self.settings, key)]
+        if settings.events.held != self.settings.events.held:
+            fixed.append("events")
+        elif self._webhook is not None:
+            self._webhook.reload(settings)
         if fixed:
             log.warning("changed, but only a restart makes it so: %s", ", ".join(fixed))
-        self.settings = settings.model_copy(update={key: getattr(self.settings, key) for key in _FIXED})
+        self.settings = settings.model_copy(update={key: getattr(self.settings, key) for key in {*_FIXED, *fixed}})
         if self._acceptance is not None:
             self._acceptance.settings = self.settings
         if self.dispatcher is not None:

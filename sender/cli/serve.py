@@ -64,6 +64,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     handler.setFormatter(LineFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger("mail.log").setLevel(logging.WARNING)  # aiosmtpd's: a line for each command, and more
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each request, with a URL that may be secret
     return run_loop(_run(settings, Role(arguments.role), arguments))
 
 

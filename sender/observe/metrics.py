@@ -67,6 +67,10 @@ class Metrics:
         self.commit_size = self._histogram("spool_commit_size", "Units of work in a spool commit.", (), _SIZES)
         self.loop_lag = self._histogram("event_loop_lag_seconds", "How late the event loop is.", (), _FAST_S)
         self.lookups = self._counter("dns_lookups", "Look-ups that went to a name server, by result.", ("result",))
+        self.events_dropped = self._counter("events_dropped", "Events that could not be written or kept.", ("to",))
+        self.webhook_requests = self._counter("webhook_requests", "Requests to the webhook, by result.", ("result",))
+        self.webhook_bytes = self._gauge("webhook_buffer_bytes", "Bytes of events that wait for the webhook.", ())
+        self.webhook_oldest = self._gauge("webhook_oldest_seconds", "Age of the oldest event that waits for it.", ())
         self.streams: Collection[str] = ()  # that have a series of their own
         self._named: dict[str, str] = {}
 
