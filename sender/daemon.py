@@ -348,6 +348,8 @@ class Daemon:
         await closing
         if self._resolver is not None:
             await self._resolver.close()
+        if self.dispatcher is not None and hasattr(self.dispatcher, "around"):
+            self.dispatcher.around.traces.close()
         if self._server is not None and self._server_task is not None:
             self._server.should_exit = True
             await asyncio.gather(self._server_task, return_exceptions=True)

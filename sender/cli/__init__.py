@@ -57,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
         simulate,
         submit,
         top,
+        trace,
     )
 
     top_parser = argparse.ArgumentParser(
@@ -65,6 +66,6 @@ def parser() -> argparse.ArgumentParser:
     )
     top_parser.add_argument("--version", action="version", version=f"sender {__version__}")
     commands = top_parser.add_subparsers(metavar="COMMAND", required=True)
-    for module in (serve, submit, sendmail, show, lanes, act, top, classify, simulate, config, sandbox, demo):
+    for module in (serve, submit, sendmail, show, lanes, act, top, trace, classify, simulate, config, sandbox, demo):
         module.register(commands)
     return top_parser

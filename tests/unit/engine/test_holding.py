@@ -70,7 +70,8 @@ async def test_what_the_spool_holds_is_told(house: _House, caplog: pytest.LogCap
     assert [event["reason"] for event in house.events] == ["damaged: it has no content", "damaged: it is too short"]
     assert {key: value for key, value in house.events[0].items() if key != "at"} == {
         "event": "suspended",
-        "message": id_text(1),
+        "message_id": id_text(1),
+        "until": None,
         "reason": "damaged: it has no content",
     }
     assert (house.held("damaged"), house.read) == (2, 1)

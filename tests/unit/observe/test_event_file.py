@@ -119,7 +119,7 @@ class _Full:
 
 
 def test_a_line_that_did_not_fit_is_ended_when_there_is_room_again(tmp_path: Path) -> None:
-    """A disk that fills up in the middle of a line tears none: what is dropped are whole lines, and they are counted."""
+    """A disk that fills up in the middle of a line tears none: whole lines are dropped, and counted."""
     path = tmp_path / "events.jsonl"
     file = EventFile(path)
     disk = _Full(file, 13)
