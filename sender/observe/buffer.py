@@ -110,11 +110,14 @@ class Tail:
         while self._segment is None:
             name = self._folder / f"{time.time_ns():020}{secrets.token_hex(4)}{_SEGMENT}"
             segment = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
-            # Between these two lines the sending process may have found it empty and left, and removed it.
-            if _lock(segment) and os.fstat(segment).st_nlink:
-                self._segment, self._size, self._is_new, self._is_gone = segment, 0, True, False
-            else:
-                os.close(segment)
+            try:
+                # Before we have its lock, the sending process may have found it empty and left, and removed it.
+                if _lock(segment) and os.fstat(segment).st_nlink:
+                    self._segment, self._size, self._is_new, self._is_gone = segment, 0, True, False
+            finally:
+                if self._segment is None:
+                    os.close(segment)
+                    name.unlink(missing_ok=True)
 
     def _leave(self) -> None:
         """Write no more to a segment: whoever sends may remove it, whoever makes room too."""
