@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SECRET = "whsec_" + base64.b64encode(b"a key of 24 bytes, or so").decode()
-HANG, CLOSE = "hang", "close"
+HANG, CLOSE, WAIT = "hang", "close", "200 when it is told to go on"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +49,14 @@ class Request:
 
 
 class Hook:
-    """See the module. `script` has what the next requests get: a status line with headers, HANG or CLOSE; then 204."""
+    """See the module. `script` has what the next requests get: a status line with headers, HANG, CLOSE or WAIT."""
 
     def __init__(self, *script: str, always: str = "204 No Content") -> None:
         self.port = free_port()
         self.script = deque(script)
         self.always = always
         self.requests: list[Request] = []
+        self.go_on = asyncio.Event()
         self._server: asyncio.Server
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -103,7 +104,8 @@ class Hook:
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")[:-2]
-        assert first == "POST /secret-path HTTP/1.1"
+        assert first.startswith("POST ")
+        assert first.endswith("/secret-path HTTP/1.1")
         pairs = (line.partition(":") for line in lines)
         headers = {name.lower(): value.strip() for name, _, value in pairs}
         body = await reader.readexactly(int(headers["content-length"]))
@@ -111,6 +113,8 @@ class Hook:
         self.requests.append(Request(headers, body, answer))
         if answer == HANG:
             await asyncio.Event().wait()
+        if answer == WAIT:
+            await self.go_on.wait()
         if answer == CLOSE:
             return False
         head, _, text = answer.partition("\n\n")

@@ -177,8 +177,8 @@ def test_what_a_power_cut_has_left_is_passed_over(house: _House) -> None:
     tail.close()
     (segment,) = house.folder.glob("*.jsonl")
     with segment.open("ab") as file:
-        file.write(b"\0" * 50 + b"\n" + _event(1) + _event(2)[:20])
-    assert (_drained(house.head()), house.dropped) == ([0, 1], 1)
+        file.write(b"\0" * 50 + b"\n" + b'{"at":' + b"\0" * 50 + b"}\n" + _event(1) + _event(2)[:20])
+    assert (_drained(house.head()), house.dropped) == ([0, 1], 2)
     assert house.files == []
 
 

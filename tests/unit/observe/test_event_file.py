@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import logging
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -16,10 +18,13 @@ from sender.observe.event_file import EventFile
 _ROOT = Path(__file__).parents[3]
 _WRITER = """
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from sender.observe.event_file import EventFile
-file = EventFile(Path(sys.argv[1]), max_size=20_000, keep=900)
-for number in range(4000):
+file = EventFile(Path(sys.argv[1]), max_size=5_000, keep=900)
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(8000):
     file.append(b'{"writer": %s, "n": %d}\\n' % (sys.argv[2].encode(), number))
 file.close()
 """
@@ -63,23 +68,38 @@ def test_a_gap_in_the_numbers_costs_no_file(tmp_path: Path) -> None:
     assert _numbers(*_oldest_first(path)) == [1, 2, 4, 5]
 
 
-def test_two_processes_lose_and_tear_nothing(tmp_path: Path) -> None:
-    """Each line of two processes that write at once is there once, and those of one process in their order."""
-    path = tmp_path / "events.jsonl"
-    writers = [
-        subprocess.Popen([sys.executable, "-c", _WRITER, str(path), name], cwd=_ROOT, env={"PYTHONPATH": str(_ROOT)})
-        for name in ("1", "2")
-    ]
-    assert [writer.wait(60) for writer in writers] == [0, 0]
+def test_processes_lose_and_tear_nothing(tmp_path: Path) -> None:
+    """Each line of three processes that write at once is there once, and in a file those of one are in their order."""
+    path, names = tmp_path / "events.jsonl", ("1", "2", "3")
+    with ExitStack() as stack:
+        writers = [
+            stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-c", _WRITER, str(path), name],
+                    cwd=_ROOT,
+                    env={"PYTHONPATH": str(_ROOT)},
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                )
+            )
+            for name in names
+        ]
+        for writer in writers:
+            assert writer.stdout is not None
+            assert writer.stdout.readline() == b"ready\n"
+        for writer in writers:
+            assert writer.stdin is not None
+            writer.stdin.write(b"go\n")
+            writer.stdin.flush()
+        assert [writer.wait(60) for writer in writers] == [0, 0, 0]
     files = _oldest_first(path)
     assert len(files) > 8
-    lines = [json.loads(line) for file in files for line in file.read_text().splitlines()]
-    for name in (1, 2):
-        assert sorted(line["n"] for line in lines if line["writer"] == name) == list(range(4000))
-    for file in files:
-        for name in (1, 2):
-            numbers = [line["n"] for line in map(json.loads, file.read_text().splitlines()) if line["writer"] == name]
-            assert numbers == sorted(numbers)
+    assert min(file.stat().st_size for file in files[:-1]) > 4_900  # none was renamed twice for being full once
+    by_file = [[json.loads(line) for line in file.read_text().splitlines()] for file in files]
+    for name in map(int, names):
+        numbers = [[line["n"] for line in lines if line["writer"] == name] for lines in by_file]
+        assert all(each == sorted(each) for each in numbers)
+        assert sorted(itertools.chain(*numbers)) == list(range(8000))
 
 
 def test_a_folder_that_forbids_to_rename_stops_nothing(

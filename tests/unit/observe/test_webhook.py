@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import itertools
-import json
 import logging
 import ssl
 import time
@@ -24,7 +23,7 @@ from sender.observe.metrics import Metrics
 from sender.observe.signing import signed, signing_key
 from sender.observe.webhook import Webhook, _retry_after
 from sender.settings import Settings, from_tables
-from tests.scenes.hook import CLOSE, HANG, SECRET, Hook
+from tests.scenes.hook import CLOSE, HANG, SECRET, WAIT, Hook
 
 _CERTIFICATE = Path(__file__).parents[2] / "dialogs" / "certificate.pem"
 
@@ -238,6 +237,21 @@ async def test_a_stop_sends_what_is_there(tmp_path: Path) -> None:
         assert _numbers(hook) == list(range(1201))
 
 
+async def test_a_stop_sends_what_was_written_while_a_batch_was_under_way(tmp_path: Path) -> None:
+    """The last batch of a daemon is not the one that was begun before its last events."""
+    async with Hook(WAIT) as hook:
+        sending = _Sending(_settings(tmp_path, hook, webhook_batch_interval="1h"))
+        sending.write(1)
+        sending.webhook.reload(_settings(tmp_path, hook, webhook_batch_interval="1h"))
+        await hook.until("it is under way", lambda: len(hook.requests) == 1)
+        sending.write(2)
+        stop = asyncio.create_task(sending.stop())
+        await asyncio.sleep(0)
+        hook.go_on.set()
+        await stop
+        assert _numbers(hook) == [1, 2]
+
+
 async def test_another_configuration_is_tried_at_once(tmp_path: Path) -> None:
     """A receiver that has moved, and has another secret, gets what waits, though the next try was far away."""
     async with Hook() as there:
@@ -282,5 +296,8 @@ async def test_no_proxy_of_the_environment_is_used(tmp_path: Path, monkeypatch: 
         async with _sending(_settings(tmp_path, hook)) as sending:
             sending.write(1)
             await hook.until("it is taken", lambda: len(hook.events) == 1)
-    assert json.loads(hook.requests[0].body)[0]["n"] == 1
-    assert proxy.requests == []
+            assert proxy.requests == []
+            sending.webhook.reload(_settings(tmp_path, hook, webhook_proxy=f"http://127.0.0.1:{proxy.port}"))
+            sending.write(2)
+            await hook.until("it is taken there", lambda: len(proxy.events) == 1)
+    assert (_numbers(hook), _numbers(proxy)) == ([1], [2])
