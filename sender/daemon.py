@@ -29,6 +29,7 @@ from sender.intake.listener import listeners
 from sender.intake.pressure import Pressure
 from sender.observe.events import Events
 from sender.observe.metrics import Metrics
+from sender.observe.traces import Traces
 from sender.observe.webhook import Webhook
 from sender.route.resolver import Resolver
 from sender.route.router import Router
@@ -89,6 +90,7 @@ class Daemon:
         self._rng = rng or random.Random()
         self._events: Events
         self._webhook: Webhook | None = None
+        self._traces = Traces()
         self._acceptance: Acceptance | None = None
         self._pressure: Pressure | None = None
         self._drop: DropFolder | None = None
@@ -202,6 +204,7 @@ class Daemon:
             clock=clock,
             rng=self._rng,
             budget=Budget(settings.delivery.max_sessions),
+            traces=self._traces,
             next_due=dispatcher.next_due,
         )
         self.control = Control(dispatcher, around)
@@ -348,8 +351,7 @@ class Daemon:
         await closing
         if self._resolver is not None:
             await self._resolver.close()
-        if self.dispatcher is not None and hasattr(self.dispatcher, "around"):
-            self.dispatcher.around.traces.close()
+        self._traces.close()
         if self._server is not None and self._server_task is not None:
             self._server.should_exit = True
             await asyncio.gather(self._server_task, return_exceptions=True)

@@ -18,7 +18,7 @@ Kind = Literal[
     "accepted", "delivered", "deferred", "bounced", "expired", "removed", "window", "suspended", "resumed"
 ]  # of events
 _PREFIX = "whsec_"  # what follows is base64 (Standard Webhooks)
-_BUFFER_MIN = 64 * 2**10
+_SIZE_MIN = 64 * 2**10
 _KEEP_MAX = 1000  # each is renamed when the file is full
 
 
@@ -52,6 +52,13 @@ def _secret(value: str) -> str:
     return value
 
 
+def _file_size(value: int | None) -> int | None:
+    if value is not None and value < _SIZE_MIN:
+        raise ValueError(f"must be {_SIZE_MIN} or more")
+    return value
+
+
+FileSize = Annotated[OptionalSize, AfterValidator(_file_size)]
 Url = Annotated[str, AfterValidator(_url)]
 # Whoever is shown the configuration is not shown secrets.
 Secret = Annotated[str, AfterValidator(_secret), PlainSerializer(lambda value: "(set)" if value else "")]
@@ -61,7 +68,7 @@ class EventsSettings(Table):
     """`[events]`: one line of JSON for each thing that happens, in a file, and to a webhook in batches."""
 
     file: str = ""
-    max_size: OptionalSize = None  # of the file, which then is renamed; None: whoever moves it away says SIGHUP
+    max_size: FileSize = None  # of the file, which then is renamed; None: whoever moves it away says SIGHUP
     keep: Annotated[int, Field(ge=1, le=_KEEP_MAX)] = 10  # renamed files
     webhook: Url = ""
     webhook_secret: Secret = ""
@@ -73,7 +80,7 @@ class EventsSettings(Table):
     webhook_backoff: Duration = 1.0
     webhook_backoff_max: Duration = 300.0
     webhook_proxy: Url = ""
-    webhook_buffer: Annotated[Size, Field(ge=_BUFFER_MIN)] = 256 * 2**20
+    webhook_buffer: Annotated[Size, Field(ge=_SIZE_MIN)] = 256 * 2**20
     webhook_folder: str = "webhook"  # beside the file of the spool
     webhook_drain: MaybeZeroDuration = 5.0  # what a stop may take to send the rest
 

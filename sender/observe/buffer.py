@@ -69,7 +69,7 @@ class Tail:
         self._is_gone = False  # somebody has removed it
         self._failing = False
         self._overflows = False
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_folder(folder)
 
     def append(self, lines: bytes) -> int:
         """Append whole lines; give how many could not be written and are dropped."""
@@ -105,7 +105,7 @@ class Tail:
     def _begin(self, length: int) -> None:
         """Begin a segment, and make room for it."""
         self._leave()
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_folder(self._folder)
         self._make_room(max(self._limit, length))
         while self._segment is None:
             name = self._folder / f"{time.time_ns():020}{secrets.token_hex(4)}{_SEGMENT}"
@@ -113,6 +113,7 @@ class Tail:
             try:
                 # Before we have its lock, the sending process may have found it empty and left, and removed it.
                 if _lock(segment) and os.fstat(segment).st_nlink:
+                    _give(name)
                     self._segment, self._size, self._is_new, self._is_gone = segment, 0, True, False
             finally:
                 if self._segment is None:
@@ -343,6 +344,19 @@ def _remove(segment: Path) -> None:
     """Remove a segment, and only then what tells how far it was taken."""
     segment.unlink(missing_ok=True)
     segment.with_suffix(_TAKEN).unlink(missing_ok=True)
+
+
+def _make_folder(folder: Path) -> None:
+    if not folder.exists():
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _give(folder)
+
+
+def _give(path: Path) -> None:
+    """Have what root makes, by a command, belong to whom its folder belongs: the daemon reads it."""
+    if os.geteuid() == 0:
+        owner = path.parent.stat()
+        os.chown(path, owner.st_uid, owner.st_gid)
 
 
 def _sync_folder(folder: Path) -> None:

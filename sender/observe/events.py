@@ -62,15 +62,15 @@ class Events:
     @classmethod
     def open(cls, settings: Settings, metrics: Metrics) -> Events:
         """Write them where the configuration says. Raises OSError."""
-        events = settings.events
+        events, dropped = settings.events, metrics.events_dropped
         file = tail = None
+        if events.webhook:
+            tail = Tail(settings.webhook_path, events.webhook_buffer, on_dropped=dropped.labels("webhook").inc)
+            tail.wanted = frozenset(map(str.encode, events.webhook_events)) or None
         if events.file:
             file = EventFile(settings.path(events.file), max_size=events.max_size, keep=events.keep)
-        if events.webhook:
-            dropped = metrics.events_dropped.labels("webhook").inc
-            tail = Tail(settings.webhook_path, events.webhook_buffer, on_dropped=dropped)
-            tail.wanted = frozenset(map(str.encode, events.webhook_events)) or None
-        return cls(file, tail, on_dropped=lambda to, count: metrics.events_dropped.labels(to).inc(count))
+            dropped.labels("file")  # a series that begins at 0 can be watched
+        return cls(file, tail, on_dropped=lambda to, count: dropped.labels(to).inc(count))
 
     @property
     def wanted(self) -> bool:

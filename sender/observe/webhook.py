@@ -80,6 +80,8 @@ class Webhook:
         self._client: httpx.AsyncClient | None = None
         self._backoff = Backoff(clock.steady(), first_s=0.0, most_s=0.0)
         self.reload(settings)
+        for result in Result:
+            metrics.webhook_requests.labels(result)  # a series that begins at 0 can be watched
         metrics.webhook_bytes.set_function(lambda: self._head.bytes)
         metrics.webhook_oldest.set_function(self._oldest_s)
         self._tasks = [asyncio.create_task(self._send()), asyncio.create_task(self._keep())]

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
 
 def _traces(world: World) -> Traces:
-    assert world.daemon.dispatcher is not None
-    return world.daemon.dispatcher.around.traces
+    return world.daemon._traces
 
 
 def _followers(world: World) -> tuple[Follower, ...]:

@@ -236,3 +236,15 @@ def test_nobody_but_the_owner_reads_it(house: _House) -> None:
     assert not house.folder.stat().st_mode & 0o077
     assert [path.name for path in house.folder.iterdir() if path.stat().st_mode & 0o077] == []
     tail.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_what_root_writes_belongs_to_the_owner_of_the_spool(tmp_path: Path) -> None:
+    """A command that root runs leaves nothing that the daemon cannot read, be it the first to write."""
+    os.chown(tmp_path, 12345, 12346)
+    house = _House(tmp_path)
+    tail = house.tail()
+    tail.append(_event(0))
+    tail.close()
+    owners = {(path.stat().st_uid, path.stat().st_gid) for path in (house.folder, *house.folder.iterdir())}
+    assert owners == {(12345, 12346)}

@@ -120,6 +120,13 @@ def test_a_secret_may_stand_in_a_file(tmp_path: Path) -> None:
         signing_key(settings)
 
 
+def test_the_secret_is_not_shown(tmp_path: Path) -> None:
+    """`sender config show` tells that there is one, and not which."""
+    settings = _settings(tmp_path, Hook())
+    assert settings.model_dump(mode="json")["events"]["webhook_secret"] == "(set)"
+    assert SECRET.removeprefix("whsec_") not in settings.model_dump_json()
+
+
 @pytest.mark.parametrize(
     ("answer", "result"),
     [
