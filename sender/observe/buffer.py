@@ -196,14 +196,19 @@ class Head:
 
     def next(self, most: int) -> Batch | None:
         """Begin a batch of at most so many events, or give again the one that was begun; None where nothing waits."""
-        if not self._segments or time.monotonic() - self._scanned_at > _SCAN_EVERY_S:
+        looked = time.monotonic() - self._scanned_at > _SCAN_EVERY_S
+        if looked:
             self._scan()
-        while self._segments:
-            batch = self._batch(self._segments[0], most)
-            if batch is not None:
-                return batch
-            self._segments.popleft()
-        return None
+        while True:
+            while self._segments:
+                batch = self._batch(self._segments[0], most)
+                if batch is not None:
+                    return batch
+                self._segments.popleft()
+            if looked:
+                return None
+            looked = True  # another segment may have been begun since the last time
+            self._scan()
 
     def _scan(self) -> None:
         self._scanned_at = time.monotonic()

@@ -114,6 +114,19 @@ def test_no_process_goes_on_in_the_segment_of_another(house: _House) -> None:
         tail.close()
 
 
+def test_what_was_begun_since_the_last_look_is_found(house: _House) -> None:
+    """Where it says that nothing waits, nothing does: a daemon that stops relies on it."""
+    one, other, head = house.tail(), house.tail(), Head(house.folder, on_dropped=house._drop)
+    one.append(_event(0))
+    first = head.next(500)
+    assert first is not None
+    head.taken(first)
+    other.append(_event(1))
+    assert _numbers(head.next(500)) == [1]
+    for tail in (one, other):
+        tail.close()
+
+
 def test_one_process_sends(house: _House) -> None:
     """The second is told that another does, until that one has ended."""
     tail, first, second = house.tail(), house.head(), house.head()
