@@ -30,7 +30,6 @@ from sender.intake.pressure import Pressure
 from sender.observe.events import Events
 from sender.observe.metrics import Metrics
 from sender.observe.traces import Traces
-from sender.observe.webhook import Webhook
 from sender.route.resolver import Resolver
 from sender.route.router import Router
 from sender.rules import classifier
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from sender.intake.listener import Listener
+    from sender.observe.webhook import Webhook
     from sender.settings import Settings
     from sender.spool.contract import QueueRow
 
@@ -156,6 +156,8 @@ class Daemon:
     def _open_events(self) -> None:
         self._events = Events.open(self.settings, self.metrics)
         if self._events.tail is not None:
+            from sender.observe.webhook import Webhook  # noqa: PLC0415 - its client costs every command a tenth of a second
+
             self._webhook = Webhook(self.settings, self._events.tail, self.metrics, self.clock, self._rng)
 
     @contextlib.asynccontextmanager
