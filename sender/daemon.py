@@ -31,6 +31,7 @@ from sender.intake.listener import listeners
 from sender.intake.pressure import Pressure
 from sender.observe.events import Events
 from sender.observe.metrics import Metrics
+from sender.observe.traces import Traces
 from sender.route.resolver import Resolver
 from sender.route.router import Router
 from sender.rules import classifier
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from sender.intake.listener import Listener
+    from sender.observe.webhook import Webhook
     from sender.settings import Settings
     from sender.spool.contract import QueueRow
 
@@ -52,7 +54,6 @@ _FIXED = (
     "listeners",
     "http",
     "dns",
-    "events",
     "sources",
 )  # tables that hold for a process's life
 _CUT_OFF_S = 5.0  # that what was cut off may take to end
@@ -86,6 +87,8 @@ class Daemon:
         self.spool: SqliteSpool
         self._rng = rng or random.Random()
         self._events: Events
+        self._webhook: Webhook | None = None
+        self._traces = Traces()
         self._acceptance: Acceptance | None = None
         self._pressure: Pressure | None = None
         self._drop: DropFolder | None = None
@@ -112,7 +115,7 @@ class Daemon:
             on_commit=self.metrics.committed,
         )
         try:
-            self._events = Events(settings.path(settings.events.file) if settings.events.file else None)
+            self._open_events()
             if delivers:
                 await self._prepare_delivery()
                 assert self.dispatcher is not None  # noqa: S101 - tells the type checker
@@ -147,6 +150,13 @@ class Daemon:
         if not await self.spool.stopped_cleanly():
             log.warning("the last delivering process did not stop cleanly; limits begin lower")
 
+    def _open_events(self) -> None:
+        self._events = Events.open(self.settings, self.metrics)
+        if self._events.tail is not None:
+            from sender.observe.webhook import Webhook  # noqa: PLC0415 - its client costs every command a tenth of a second
+
+            self._webhook = Webhook(self.settings, self._events.tail, self.metrics, self.clock, self._rng)
+
     @contextlib.asynccontextmanager
     async def offline(self, *, acts: bool) -> AsyncIterator[Control]:
         """Give what operators ask and do where no daemon runs: on the spool alone. Raises SpoolError.
@@ -155,7 +165,7 @@ class Daemon:
         """
         role = SpoolRole.DELIVERY if acts else SpoolRole.TOOL
         self.spool = await open_spool(self.settings.spool_path, role, now=self.clock.wall())
-        self._events = Events(None)
+        self._events = Events()
         clean = await self.spool.stopped_cleanly()  # of the last daemon: a command changes nothing about that
         try:
             await self._prepare_delivery()
@@ -194,6 +204,7 @@ class Daemon:
             clock=clock,
             rng=self._rng,
             budget=Budget(settings.delivery.max_sessions),
+            traces=self._traces,
             next_due=dispatcher.next_due,
         )
         self.control = Control(dispatcher, around)
@@ -333,11 +344,14 @@ class Daemon:
         await closing
         if self._resolver is not None:
             await self._resolver.close()
+        self._traces.close()
         if self._server is not None and self._server_task is not None:
             self._server.should_exit = True
             await asyncio.gather(self._server_task, return_exceptions=True)
         with contextlib.suppress(SpoolError):
             await self.spool.close(clean=clean)
+        if self._webhook is not None:
+            await self._webhook.stop(at_once=self._aborted.is_set())
         if hasattr(self, "_events"):
             self._events.close()
 
@@ -380,9 +394,13 @@ class Daemon:
         if self._api is not None:
             self._api.use(self._api.read_tokens())
         fixed = [key for key in _FIXED if getattr(settings, key) != getattr(self.settings, key)]
+        if settings.events.held != self.settings.events.held:
+            fixed.append("events")
+        elif self._webhook is not None:
+            self._webhook.reload(settings)
         if fixed:
             log.warning("changed, but only a restart makes it so: %s", ", ".join(fixed))
-        self.settings = settings.model_copy(update={key: getattr(self.settings, key) for key in _FIXED})
+        self.settings = settings.model_copy(update={key: getattr(self.settings, key) for key in {*_FIXED, *fixed}})
         self.metrics.streams.fix(self.settings.streams)
         if self._acceptance is not None:
             self._acceptance.settings = self.settings

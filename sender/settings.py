@@ -20,6 +20,7 @@ from sender.core.errors import AddressError, ConfigError, Problem
 from sender.core.options import checked_name
 from sender.core.provider import share_name
 from sender.core.schedule import RetryPolicy
+from sender.events_settings import EventsSettings
 from sender.tables import (
     Count,
     Duration,
@@ -92,13 +93,6 @@ def _destination_key(value: str) -> str:
         return value.lower()
 
 
-def _unsupported(value: str) -> str:
-    if value:
-        raise ValueError("must be empty: this version cannot do it yet")
-    return value
-
-
-Unsupported = Annotated[str, AfterValidator(_unsupported)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 Network = Annotated[str, AfterValidator(_network)]
 Nameserver = Annotated[str, AfterValidator(_nameserver)]
@@ -218,13 +212,6 @@ class DeliverySettings(Table):
     drain_timeout: Duration = 660.0
 
 
-class EventsSettings(Table):
-    """`[events]`: one line of JSON for each thing that happens."""
-
-    file: str = ""
-    webhook: Unsupported = ""
-
-
 class WindowSettings(Table):
     """`[window]`: the adaptive limit."""
 
@@ -342,6 +329,11 @@ class Settings(Table):
         return self.directory / name
 
     @property
+    def webhook_path(self) -> Path:
+        """The folder in which events wait for the webhook."""
+        return self.spool_path.parent / self.events.webhook_folder
+
+    @property
     def drop_path(self) -> Path:
         """The folder in which `sender sendmail` leaves mail while no daemon runs."""
         return self.spool_path.parent / self.spool.drop
@@ -415,6 +407,10 @@ def _contradictions(settings: Settings, path: Path) -> list[Problem]:
         problems.append(Problem(place, "listeners.smtp", "", "must have another name: [smtp] is the one of this name"))
     if (tokens_file := settings.http.tokens_file) and _is_missing(settings.path(tokens_file)):
         problems.append(Problem(place, "http.tokens_file", tokens_file, "must be a file that can be read"))
+    problems += [
+        Problem(place, f"events.{key}", value, rule)
+        for key, value, rule in settings.events.contradictions(lambda name: _is_missing(settings.path(name)))
+    ]
     if settings.window.start > settings.window.max:
         problems.append(
             Problem(place, "window.start", settings.window.start, f"must be at most window.max, {settings.window.max}")

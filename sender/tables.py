@@ -35,6 +35,10 @@ def _size(value: object) -> object:
     return parse_size(value) if isinstance(value, str) else value
 
 
+def _optional_size(value: object) -> object:
+    return None if value == "" else _size(value)
+
+
 def _rate(value: object) -> object:
     if isinstance(value, str):
         return parse_rate(value)
@@ -58,6 +62,11 @@ MaybeZeroDuration = Annotated[float, BeforeValidator(_duration), Field(ge=0), _s
 OptionalDuration = Annotated[Annotated[float, Field(gt=0)] | None, BeforeValidator(_optional_duration), _shown_duration]
 Size = Annotated[int, BeforeValidator(_size), Field(gt=0)]
 MaybeZeroSize = Annotated[int, BeforeValidator(_size), Field(ge=0)]
+OptionalSize = Annotated[
+    Annotated[int, Field(gt=0)] | None,
+    BeforeValidator(_optional_size),
+    PlainSerializer(lambda size: "" if size is None else size),
+]
 Count = Annotated[int, Field(ge=1)]
 Number = Annotated[int, Field(ge=0)]
 PerSecond = Annotated[float, BeforeValidator(_rate), Field(gt=0)]
@@ -150,6 +159,8 @@ def _problem(root: type[Table], place: str, detail: dict[str, Any]) -> Problem:
     if isinstance(error, AddressError):
         rule = error.rule
     value = "" if detail["type"] == "missing" else detail["input"]
+    if key.endswith("_secret"):
+        value = "(not shown)"
     return Problem(place, key, value, rule.replace("'", '"'))
 
 

@@ -22,6 +22,7 @@ from sender.api.operations import Operations
 from sender.api.submission import Submission
 from sender.api.table import OpenCalls, table
 from sender.intake.tokens import Scope, Tokens
+from sender.observe.events import SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -68,7 +69,7 @@ class Api:
             submission,
             Batches(submission, self._idempotency, self._bodies),
             Operations(control),
-            OpenCalls(self._healthz, self._readyz, self._metrics, self._openapi),
+            OpenCalls(self._healthz, self._readyz, self._metrics, self._openapi, self._events_schema),
         )
         self._description = describe(self.calls)
 
@@ -135,3 +136,6 @@ class Api:
 
     async def _openapi(self, _asked: Asked) -> Response:
         return json_answer(self._description)
+
+    async def _events_schema(self, _asked: Asked) -> Response:
+        return Response(SCHEMA.read_bytes(), media_type="application/schema+json")

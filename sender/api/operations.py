@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
+from starlette.responses import StreamingResponse
+
 from sender.api.errors import ApiError, json_answer
+from sender.core.address import canonical_domain
+from sender.core.errors import AddressError
 from sender.core.quantity import parse_duration
 from sender.core.selection import Kind, Selection
 from sender.engine.listing import Listing, Order
 from sender.observe.events import instant
+from sender.observe.traces import TooManyFollowersError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from starlette.responses import Response
+    from starlette.types import Receive, Scope, Send
 
     from sender.api.calls import Asked
     from sender.api.models import LaneBody, MemoryBody, SelectionBody, SuspensionBody
     from sender.engine.control import Control
+    from sender.observe.traces import Follower
 
+NDJSON = "application/x-ndjson"
 _LONGEST_S = 3650 * 86400.0
+_FOLLOWED = {"lane", "site", "domain"}
 _STATES = frozenset({"", "open", "throttled", "suspended"})
 _DIGITS = 9
 
@@ -109,6 +119,22 @@ class Operations:
             }
         )
 
+    async def traces(self, asked: Asked) -> Response:
+        """Follow SMTP dialogues as they go on."""
+        given = {key: value for key, value in asked.request.query_params.items() if value}
+        for_s = _duration(given.pop("for", None))
+        if len(given) != 1 or not given.keys() <= _FOLLOWED:
+            raise ApiError.of_fields([("", f"exactly one of {', '.join(sorted(_FOLLOWED))} must be given")])
+        if "lane" in given:
+            given["name"] = given.pop("lane")
+        if "domain" in given:
+            given["domain"] = _domain(given["domain"])
+        try:
+            follower = await self._engine.follow(**given)
+        except TooManyFollowersError as error:
+            raise ApiError(503, str(error), retry_after_s=30) from error
+        return _Followed(follower, for_s)
+
     # acting
 
     async def change_lane(self, asked: Asked) -> Response:
@@ -159,6 +185,26 @@ class Operations:
         return json_answer({"recipients": await self._engine.delete(_of_mail(body), body.reason)})
 
 
+class _Followed(StreamingResponse):
+    """Lines as they come. However it ends, also before the first one, nobody follows any more."""
+
+    def __init__(self, follower: Follower, for_s: float | None) -> None:
+        super().__init__(aiter(follower), media_type=NDJSON, headers={"Cache-Control": "no-store"})
+        self._follower = follower
+        self._for_s = for_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer."""
+        loop = asyncio.get_running_loop()
+        timer = None if self._for_s is None else loop.call_later(self._for_s, self._follower.end)
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._follower.leave()
+            if timer is not None:
+                timer.cancel()
+
+
 def _selection(body: SelectionBody) -> Selection:
     """Read the one thing that a call is about."""
     kind = next(kind for kind in Kind if getattr(body, kind) is not None)
@@ -173,6 +219,13 @@ def _of_mail(body: SelectionBody) -> Selection:
     return selection
 
 
+def _domain(text: str) -> str:
+    try:
+        return canonical_domain(text)
+    except AddressError as error:
+        raise ApiError.of_fields([("domain", error.rule)]) from error
+
+
 def _duration(text: str | None) -> float | None:
     if text is None:
         return None
@@ -181,5 +234,5 @@ def _duration(text: str | None) -> float | None:
     except ValueError as error:
         raise ApiError.of_fields([("for", str(error))]) from error
     if seconds > _LONGEST_S:
-        raise ApiError.of_fields([("for", "must be at most 3650d; without it, mail is held until it is resumed")])
+        raise ApiError.of_fields([("for", "must be at most 3650d; without it, there is no end")])
     return seconds

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sender.api import answers, models
 from sender.api.calls import Call
+from sender.api.operations import NDJSON
 from sender.engine.listing import Order
 from sender.intake.tokens import Scope
 
@@ -35,6 +36,7 @@ class OpenCalls:
     readyz: Run
     metrics: Run
     openapi: Run
+    events_schema: Run
 
 
 def table(
@@ -155,8 +157,23 @@ def _reading(operations: Operations) -> Sequence[Call]:
 
 
 def _operating(operations: Operations) -> Sequence[Call]:
-    """Operators act."""
+    """Operators act, and see whom mail goes to."""
     return (
+        Call(
+            method="GET",
+            path="/v1/traces",
+            summary="Follow the SMTP dialogues of a lane, a line of JSON for each of theirs",
+            run=operations.traces,
+            scope=Scope.OPERATE,
+            query={
+                "lane": "only this lane",
+                "site": "only lanes to this site",
+                "domain": "only the lane that carries this domain",
+                "for": "how long, such as 5m; without it, until the client goes away",
+            },
+            answer=NDJSON,
+            refusals=(409, 422),
+        ),
         Call(
             method="POST",
             path="/v1/lanes/{name:path}",
@@ -267,5 +284,12 @@ def _open(open_calls: OpenCalls) -> Sequence[Call]:
             summary="This description",
             run=open_calls.openapi,
             answer="application/json",
+        ),
+        Call(
+            method="GET",
+            path="/events.schema.json",
+            summary="The JSON Schema of events",
+            run=open_calls.events_schema,
+            answer="application/schema+json",
         ),
     )

@@ -58,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
         simulate,
         submit,
         top,
+        trace,
     )
 
     top_parser = argparse.ArgumentParser(
@@ -66,6 +67,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top_parser.add_argument("--version", action="version", version=f"sender {__version__}")
     commands = top_parser.add_subparsers(metavar="COMMAND", required=True)
-    for module in (serve, health, submit, sendmail, show, lanes, act, top, classify, simulate, config, sandbox, demo):
+    modules = (serve, health, submit, sendmail, show, lanes, act, top, trace, classify, simulate, config, sandbox, demo)
+    for module in modules:
         module.register(commands)
     return top_parser

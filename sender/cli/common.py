@@ -15,7 +15,7 @@ from sender.core.endpoint import split_endpoint
 from sender.core.errors import SenderError, SpoolError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterator
 
     from sender.engine.control import Control
     from sender.settings import Settings
@@ -80,9 +80,8 @@ def ask(
     offline: Callable[[Control], Coroutine[Any, Any, Any]],
 ) -> Any:  # noqa: ANN401 - JSON
     """Ask the running daemon, or, where none answers, the spool. Raises DaemonError, SpoolError."""
-    host, port = split_endpoint(settings.http.listen)
-    connection = http.client.HTTPConnection(host, port, timeout=_TIMEOUT_S)
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    connection = _connection(settings)
+    headers = _authorization(token)
     if body is not None:
         headers["Content-Type"] = "application/json"
     try:
@@ -92,14 +91,50 @@ def ask(
     except ConnectionRefusedError:
         return asyncio.run(_on_spool(settings, offline, acts=method != "GET"))
     except (OSError, ValueError, http.client.HTTPException) as error:
-        raise DaemonError(f"the daemon at {settings.http.listen} does not answer: {error}") from error
+        raise _no_answer(settings, error) from error
     finally:
         connection.close()
-    if response.status == http.client.UNAUTHORIZED:
-        raise DaemonError(f"{answer['detail']}; give it with --token or ${TOKEN}")
-    if response.status >= http.client.BAD_REQUEST:
-        raise DaemonError(answer.get("detail", f"HTTP {response.status}"))
+    _check(response.status, answer)
     return answer
+
+
+def follow(settings: Settings, path: str, *, token: str) -> Iterator[bytes]:
+    """Give the lines that the running daemon tells, as they come. Raises DaemonError."""
+    connection = _connection(settings)
+    try:
+        connection.request("GET", path, headers=_authorization(token))
+        response = connection.getresponse()
+        if response.status != http.client.OK:
+            _check(response.status, json.loads(response.read()))
+        if connection.sock is not None:
+            connection.sock.settimeout(None)  # there may be nothing to tell for hours
+        while line := response.readline():
+            yield line
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise _no_answer(settings, error) from error
+    finally:
+        connection.close()
+
+
+def _connection(settings: Settings) -> http.client.HTTPConnection:
+    host, port = split_endpoint(settings.http.listen)
+    return http.client.HTTPConnection(host, port, timeout=_TIMEOUT_S)
+
+
+def _authorization(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+def _no_answer(settings: Settings, error: Exception) -> DaemonError:
+    return DaemonError(f"the daemon at {settings.http.listen} does not answer: {error}")
+
+
+def _check(status: int, answer: dict[str, Any]) -> None:
+    """Raise DaemonError where a call was refused."""
+    if status == http.client.UNAUTHORIZED:
+        raise DaemonError(f"{answer['detail']}; give it with --token or ${TOKEN}")
+    if status >= http.client.BAD_REQUEST:
+        raise DaemonError(answer.get("detail", f"HTTP {status}"))
 
 
 async def _on_spool(settings: Settings, offline: Callable[[Control], Coroutine[Any, Any, Any]], *, acts: bool) -> Any:  # noqa: ANN401 - JSON

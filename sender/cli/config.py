@@ -11,6 +11,7 @@ from sender import settings as configuration
 from sender.cli.common import Commands, command, print_json, settings_of
 from sender.intake.tokens import Tokens, digest, new_token
 from sender.intake.users import Users, hash_password
+from sender.observe.signing import signing_key
 
 if TYPE_CHECKING:
     import argparse
@@ -54,6 +55,7 @@ def _check(arguments: argparse.Namespace) -> int:
         Users.load(settings.path(settings.smtp.users_file))
     if settings.http.tokens_file:
         Tokens.load(settings.path(settings.http.tokens_file))
+    signing_key(settings)
     rules.classifier(settings.rules_path)
     print(f"{path}: good")
     return 0

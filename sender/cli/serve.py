@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import re
 import signal
 import sys
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ import uvloop
 
 from sender.cli.common import Commands, command, settings_of
 from sender.core.errors import ConfigError
+from sender.core.reply import escaped
 from sender.daemon import Daemon, Role
 from sender.service import Service
 
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("sender")
 # The spool's thread takes Python's lock some times in each commit; the usual 5 ms for each are what mail would wait.
 _SWITCH_S = 0.0005
-# What moves a terminal's cursor, ends a line, or turns the direction of writing: C0, DEL, C1 and their like in Unicode.
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 class LineFormatter(logging.Formatter):
@@ -35,15 +33,11 @@ class LineFormatter(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
         """Give the line without the traceback."""
-        return _escaped(super().formatMessage(record))
+        return escaped(super().formatMessage(record))
 
     def formatException(self, ei: Any) -> str:  # noqa: ANN401, N802 - logging's name and type
         """Give the traceback."""
-        return "\n".join(map(_escaped, super().formatException(ei).split("\n")))
-
-
-def _escaped(text: str) -> str:
-    return _CONTROLS.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+        return "\n".join(map(escaped, super().formatException(ei).split("\n")))
 
 
 def register(commands: Commands) -> None:
@@ -65,6 +59,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     handler.setFormatter(LineFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger("mail.log").setLevel(logging.WARNING)  # aiosmtpd's: a line for each command, and more
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each request, with a URL that may be secret
     return run_loop(_run(settings, Role(arguments.role), arguments))
 
 

@@ -179,9 +179,10 @@ def _listed(place: str, file: BinaryIO) -> Iterator[_Named]:
 async def _spool(settings: Settings, envelope: Envelope, file: BinaryIO, name: str) -> int:
     clock = Clock()
     spool = await open_spool(settings.spool_path, Role.INTAKE, now=clock.wall(), commit_interval_s=0)
-    events = Events(settings.path(settings.events.file) if settings.events.file else None)
+    metrics = Metrics()
+    events = Events.open(settings, metrics)
     try:
-        draft = Acceptance(settings, spool, clock, Metrics(), events).draft(
+        draft = Acceptance(settings, spool, clock, metrics, events).draft(
             envelope,
             Origin(listener="enqueue", received=f"from {getpass.getuser()}", protocol="local", complete=True),
         )

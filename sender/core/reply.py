@@ -12,12 +12,19 @@ _ENHANCED = re.compile(r"\s*([245]\.\d{1,3}\.\d{1,3})(?=\s|$|[:;,-])\s?")
 _LINE = re.compile(r"([2-5][0-9]{2})(?:[ -]|$)(.*)", re.DOTALL)
 # C0 without tab and line feed, DEL, and C1: what could move a terminal's cursor or forge a log line.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+# What moves a terminal's cursor, ends a line, or turns the direction of writing: C0, DEL, C1 and their like in Unicode.
+_IN_LINES = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 TEXT_LIMIT = 2048
 
 
 def sanitised(text: str) -> str:
     """Replace the control characters of a peer's text by question marks."""
     return _CONTROLS.sub("?", text)
+
+
+def escaped(text: str) -> str:
+    """Write the control characters of a text as Python does, so that it stays one line, and what it looks like."""
+    return _IN_LINES.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 @dataclass(frozen=True, slots=True)

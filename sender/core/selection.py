@@ -40,6 +40,13 @@ class Selection:
             case Kind.MESSAGE:
                 return False
 
+    @property
+    def told(self) -> dict[str, str | bool]:
+        """What stands of it in events."""
+        if self.kind is Kind.ALL:
+            return {"all": True}
+        return {"message_id" if self.kind is Kind.MESSAGE else str(self.kind): self.value}
+
     def __str__(self) -> str:
         return "all mail" if self.kind is Kind.ALL else f"{self.kind} {self.value}"
 

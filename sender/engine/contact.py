@@ -10,6 +10,7 @@ from sender.core.errors import SessionError
 from sender.core.outcome import Outcome, Scope, Trouble, Verdict
 from sender.engine.results import Result
 from sender.route.router import Unroutable
+from sender.smtp.ear import NOBODY
 from sender.smtp.opening import Target, open_session
 from sender.smtp.session import Session
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from sender.core.stage import Stage
     from sender.route.router import Route, Router
     from sender.settings import DeliverySettings, Tls
+    from sender.smtp.ear import Ear
     from sender.smtp.habits import Habits
     from sender.spool.contract import ClaimedRecipient
 
@@ -53,6 +55,7 @@ class Caller:
     helo: str
     tls: Tls
     habits: Habits
+    ear: Ear = NOBODY
 
 
 async def contact(
@@ -72,7 +75,7 @@ async def contact(
             helo=caller.helo,
             tls=caller.tls,
         )
-        result = await _try(target, caller.habits, timeouts, classifier)
+        result = await _try(target, caller, timeouts, classifier)
         if isinstance(result, Session) or result.verdict.throttles or result.local:
             return result
     assert result is not None  # noqa: S101 - endpoints are never empty
@@ -80,10 +83,10 @@ async def contact(
 
 
 async def _try(
-    target: Target, habits: Habits, timeouts: DeliverySettings, classifier: Classifier
+    target: Target, caller: Caller, timeouts: DeliverySettings, classifier: Classifier
 ) -> Session | NoSession:
     try:
-        opened = await open_session(target, timeouts, habits)
+        opened = await open_session(target, timeouts, caller.habits, caller.ear)
     except SessionError as error:
         return NoSession(
             verdict=classify_trouble(error.stage, error.trouble),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sender.core.errors import Problem
+from sender.core.errors import Problem, SenderError
 from sender.core.identity import id_number
 from sender.core.outcome import Outcome, Reason, Scope, Verdict
 from sender.core.selection import Kind, Selection
@@ -13,8 +13,11 @@ from sender.engine import views
 from sender.engine.gauges import Survey
 from sender.engine.learned import VERSION
 from sender.engine.listing import Candidate, Listing, chosen
+from sender.engine.placement import place
 from sender.engine.results import Result, Way
+from sender.observe.events import instant
 from sender.observe.names import OTHER
+from sender.route.router import Unroutable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from sender.engine.dispatcher import Dispatcher
     from sender.engine.lane import Lane
     from sender.engine.surroundings import Surroundings
+    from sender.observe.traces import Follower
     from sender.spool.contract import ClaimedMessage, Suspension
 
 Row = dict[str, Any]
@@ -180,6 +184,20 @@ class Control:
         """Show what operators hold."""
         return list(self._dispatcher.suspensions)
 
+    async def follow(self, *, name: str = "", site: str = "", domain: str = "") -> Follower:
+        """Follow the dialogues of a lane, of all lanes to a site, or of the lane that carries a domain.
+
+        Raises SenderError where the domain has no way now, TooManyFollowersError.
+        """
+        if domain:
+            route = await self._around.router.route(domain)
+            if isinstance(route, Unroutable):
+                raise SenderError(f"no lane carries {domain} now: {route.detail}")
+            name = place(self._around.settings, domain, route).lane
+        elif name and "/" not in name:
+            name = f"default/{name}"
+        return self._around.traces.follow(name=name, site=site)
+
     def _held(self) -> Callable[[Row], bool]:
         return views.held_by(self._dispatcher.suspensions)
 
@@ -208,9 +226,10 @@ class Control:
         async with self._dispatcher.moving(selection):
             suspension_id, touched = await self._spool.suspend(selection, now=now, until=until, reason=reason)
             await self._dispatcher.reload_suspensions()
-        self._tell("suspended", selection, reason)
         if selection.kind is Kind.SOURCE:
             touched = self._queued_for_source(selection.value)
+        held_until = None if until is None else instant(until)
+        self._tell("suspended", selection, recipients=touched, until=held_until, reason=reason)
         return suspension_id, touched
 
     async def resume(self, selection: Selection) -> int:
@@ -230,7 +249,7 @@ class Control:
     async def _resumed(self, selection: Selection) -> None:
         await self._dispatcher.reload_suspensions()
         await self._dispatcher.refresh()
-        self._tell("resumed", selection, "")
+        self._tell("resumed", selection)
 
     async def retry(self, selection: Selection) -> int:
         """Make deferred recipients due now, and try failed connections again."""
@@ -296,10 +315,8 @@ class Control:
         queues = self._dispatcher.queues.values()
         return sum(queue.queued for queue in queues if queue.lane.partition("/")[0] == source)
 
-    def _tell(self, event: str, selection: Selection, reason: str) -> None:
-        self._around.events.write(
-            [{"at": self._clock.wall(), "event": event, str(selection.kind): selection.value, "reason": reason}]
-        )
+    def _tell(self, event: str, selection: Selection, **facts: object) -> None:
+        self._around.events.write([{"at": self._clock.wall(), "event": event, **selection.told, **facts}])
 
 
 def _add(to: dict[_Key, tuple[int, float]], name: _Key, recipients: int, oldest_s: float) -> None:

@@ -45,6 +45,7 @@ class Dialing:
             helo=settings.sources[source].helo or settings.hostname,
             tls=placement.tls,
             habits=self.habits,
+            ear=around.traces.lane(placement.lane, placement.site, around.clock),
         )
 
     def reconfigure(self, forbidden: Collection[Way]) -> None:

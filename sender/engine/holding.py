@@ -94,7 +94,7 @@ class Holding:
         reason = fault.reason(why)
         log.error("message %s is held: %s", id_text(message_id), reason)
         self._metrics.held.labels(fault).inc()
-        event = {"event": "suspended", str(Kind.MESSAGE): id_text(message_id), "reason": reason}
+        event = {"event": "suspended", "message_id": id_text(message_id), "until": None, "reason": reason}
         self._events.write([{"at": self._clock.wall(), **event}])
 
     async def _take_effect(self) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from sender.observe.traces import Traces
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,4 +64,5 @@ class Surroundings:
     clock: Clock
     rng: Random
     budget: Budget
+    traces: Traces = field(default_factory=Traces)
     next_due: Callable[[int, float | None, bool], None]  # queue, its next due instant, whether that is all there is

@@ -23,6 +23,7 @@ from sender.core.schedule import first_turn_at
 from sender.intake.content import Reader, RefusedContentError
 from sender.intake.headers import Headers
 from sender.intake.instants import parse_instant
+from sender.observe.events import instant
 from sender.spool.contract import NewMessage, Priority
 
 if TYPE_CHECKING:
@@ -121,6 +122,14 @@ class Acceptance:
 
 
 def _accepted(message: NewMessage) -> list[dict[str, object]]:
+    send_at = message.options.send_at
+    facts = {
+        "stream": message.stream,
+        "size": message.size,
+        "listener": message.listener,
+        "send_at": None if send_at is None else instant(send_at),
+        **message.options.told,
+    }
     return [
         {
             "at": message.accepted_at,
@@ -129,9 +138,7 @@ def _accepted(message: NewMessage) -> list[dict[str, object]]:
             "mail_from": message.mail_from,
             "rcpt_to": rcpt_to,
             "domain": domain,
-            "stream": message.stream,
-            "size": message.size,
-            **message.options.told,
+            **facts,
         }
         for rcpt_to, domain in zip(message.rcpt_tos, message.domains, strict=True)
     ]

@@ -1,22 +1,29 @@
 """Events: one JSON object per line, for each thing that happens to a recipient or a lane.
 
-An event is written after what it tells of was recorded. A file that cannot be written stops no delivery.
+An event is written after what it tells of was recorded: those of one commit may be missing where the process is killed
+just between. What cannot be written is dropped and counted, and stops no delivery.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import logging
-import os
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, BinaryIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from sender.observe.buffer import Tail
+from sender.observe.event_file import EventFile
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sender.observe.metrics import Metrics
+    from sender.settings import Settings
+
+SCHEMA = Path(__file__).with_name("events.schema.json")
+_HEAD = {"at": "", "event": ""}  # these stand first, in this order
 
 
 def instant(at: float) -> str:
@@ -35,54 +42,64 @@ def _second(at: int) -> str:
     return dt.datetime.fromtimestamp(at, dt.UTC).isoformat()[: -len("+00:00")]
 
 
-def _opened(path: Path) -> BinaryIO:
-    """Open a file for the owner to write and the group to read: it tells who got mail from whom."""
-    return open(path, "ab", buffering=0, opener=lambda name, flags: os.open(name, flags, 0o640))
-
-
 class Events:
-    """Writes events to a file; without a file they are dropped, and `wanted` says so beforehand."""
+    """Writes events to a file, and to the buffer of the webhook; without both they are dropped, which `wanted` says.
 
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
-        self._file: BinaryIO | None = None
-        self._failing = False
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = _opened(path)
+    `on_dropped` hears of which could not be written: where, and how many.
+    """
+
+    def __init__(
+        self,
+        file: EventFile | None = None,
+        tail: Tail | None = None,
+        *,
+        on_dropped: Callable[[str, int], None] = lambda _to, _count: None,
+    ) -> None:
+        self.file = file
+        self.tail = tail
+        self._on_dropped = on_dropped
+
+    @classmethod
+    def open(cls, settings: Settings, metrics: Metrics) -> Events:
+        """Write them where the configuration says. Raises OSError."""
+        events, dropped = settings.events, metrics.events_dropped
+        file = tail = None
+        if events.webhook:
+            tail = Tail(settings.webhook_path, events.webhook_buffer, on_dropped=dropped.labels("webhook").inc)
+            tail.wanted = frozenset(map(str.encode, events.webhook_events)) or None
+        if events.file:
+            file = EventFile(settings.path(events.file), max_size=events.max_size, keep=events.keep)
+            dropped.labels("file")  # a series that begins at 0 can be watched
+        return cls(file, tail, on_dropped=lambda to, count: dropped.labels(to).inc(count))
 
     @property
     def wanted(self) -> bool:
         """Tell whether anybody reads events."""
-        return self._file is not None
+        return self.file is not None or self.tail is not None
 
     def write(self, events: list[dict[str, Any]]) -> None:
         """Append events; each has `at` in seconds since 1970 and is written with it as text."""
-        if self._file is None or not events:
-            return
-        self.append(b"".join(line({**event, "at": instant(event["at"])}) for event in events))
+        if self.wanted:
+            self.append(b"".join(line({**_HEAD, **event, "at": instant(event["at"])}) for event in events))
 
     def append(self, lines: bytes) -> None:
-        """Append events that are written already, as `line` gives them."""
-        if self._file is None or not lines:
+        """Append events that are written already, as `line` gives them; they begin with `at` and `event`."""
+        if not lines:
             return
-        try:
-            self._file.write(lines)
-        except OSError as error:
-            if not self._failing:
-                log.error("%s: events cannot be written and are dropped: %s", self._path, error)  # noqa: TRY400
-            self._failing = True
-        else:
-            self._failing = False
+        if self.tail is not None and (dropped := self.tail.append(lines)):
+            self._on_dropped("webhook", dropped)
+        if self.file is not None and (dropped := self.file.append(lines)):
+            self._on_dropped("file", dropped)
 
     def reopen(self) -> None:
         """Go on in a new file, after the old one was moved away."""
-        if self._path is not None and self._file is not None:
-            self._file.close()
-            self._file = _opened(self._path)
+        if self.file is not None:
+            self.file.reopen()
 
     def close(self) -> None:
-        """Close the file."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        """Close what is open."""
+        if self.tail is not None:
+            self.tail.close()
+        if self.file is not None:
+            self.file.close()
+        self.file = self.tail = None

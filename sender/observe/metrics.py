@@ -35,7 +35,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # they would double 
 class Metrics:
     """The metrics of one daemon."""
 
-    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:  # noqa: PLR0915 - a list
         self.registry = registry or CollectorRegistry()
         lane = ("provider", "source")
         # Mail.
@@ -114,6 +114,11 @@ class Metrics:
         self.min_free = self._gauges("spool_min_free_bytes", "Free bytes below which nothing is accepted.", ())
         self.loop_lag = self._histogram("event_loop_lag_seconds", "How late the event loop is.", (), _FAST_S)
         self.build = self._gauge("build_info", "Always 1: version and role.", ("version", "role"))
+        # Events.
+        self.events_dropped = self._counter("events_dropped", "Events that could not be written or kept.", ("to",))
+        self.webhook_requests = self._counter("webhook_requests", "Requests to the webhook, by result.", ("result",))
+        self.webhook_bytes = self._gauge("webhook_buffer_bytes", "Bytes of events that wait for the webhook.")
+        self.webhook_oldest = self._gauge("webhook_oldest_seconds", "Age of the oldest event that waits for it.")
         ProcessCollector(registry=self.registry)
         self.sites, self.streams = Names(PROVIDERS), Names(STREAMS)
         self._of_streams: dict[str, StreamMetrics] = {}

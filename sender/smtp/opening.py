@@ -14,8 +14,9 @@ import aiosmtplib
 
 from sender.core.errors import SessionError
 from sender.core.outcome import Trouble
-from sender.core.reply import Reply
+from sender.core.reply import Reply, escaped
 from sender.core.stage import Stage
+from sender.smtp.ear import NOBODY
 from sender.smtp.habits import Habits
 from sender.smtp.session import Session
 from sender.smtp.wire import Wire, WireError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sender.settings import DeliverySettings, Tls
+    from sender.smtp.ear import Ear
 
 # What these say concerns this machine and no receiver.
 _LOCAL_ERRORS = frozenset(
@@ -52,29 +54,36 @@ class Refused:
     host: str
 
 
-async def open_session(target: Target, timeouts: DeliverySettings, habits: Habits | None = None) -> Session | Refused:
-    """Open a session. Raises SessionError where the receiver gives no reply that says why there is none."""
+async def open_session(
+    target: Target, timeouts: DeliverySettings, habits: Habits | None = None, ear: Ear = NOBODY
+) -> Session | Refused:
+    """Open a session, to which `ear` may listen.
+
+    Raises SessionError where the receiver gives no reply that says why there is none.
+    """
     habits = habits or Habits()
     try:
-        return await _Opening(target, timeouts, habits).run()
+        return await _Opening(target, timeouts, habits, ear).run()
     except SessionError as error:
         # RFC 7435: where encryption is a wish, a receiver whose TLS is broken gets the mail in clear text.
         if target.tls != "opportunistic" or error.stage is not Stage.STARTTLS:
             raise
-    return await _Opening(target, timeouts, habits, tls="none").run()
+    return await _Opening(target, timeouts, habits, ear, tls="none").run()
 
 
 class _Opening:
     """One attempt at one address."""
 
-    def __init__(self, target: Target, timeouts: DeliverySettings, habits: Habits, *, tls: Tls | None = None) -> None:
+    def __init__(
+        self, target: Target, timeouts: DeliverySettings, habits: Habits, ear: Ear, *, tls: Tls | None = None
+    ) -> None:
         self._target = target
         self._timeouts = timeouts
         self._habits = habits
         self._tls: Tls = tls or target.tls
         self._stage = Stage.CONNECT
         self._loop = asyncio.get_running_loop()
-        self._wire = Wire(self._loop)
+        self._wire = Wire(self._loop, host=target.host, address=target.address, ear=ear)
 
     async def run(self) -> Session | Refused:
         try:
@@ -98,6 +107,7 @@ class _Opening:
         client = aiosmtplib.SMTP(hostname=target.host, local_hostname=target.helo, start_tls=False)
         async with asyncio.timeout(timeouts.connect_timeout):
             transport = await self._dial()
+        self._wire.note(f"connected to port {target.port}")
         client.protocol, client.transport = self._wire, transport
         self._stage = Stage.BANNER
         banner = await self._wire.reply(timeouts.banner_timeout)
@@ -187,8 +197,9 @@ class _Opening:
         return Trouble.REFUSED if self._stage is Stage.CONNECT else Trouble.LOST
 
     def _error(self, trouble: Trouble, detail: str, stage: Stage | None = None) -> SessionError:
-        host = f"{self._target.host}[{self._target.address}]"
-        return SessionError(host, stage or self._stage, trouble, detail)
+        host, stage = f"{self._target.host}[{self._target.address}]", stage or self._stage
+        self._wire.note(escaped(f"no session: {detail} {stage.doing}"))
+        return SessionError(host, stage, trouble, detail)
 
 
 def _words(error: OSError) -> str:

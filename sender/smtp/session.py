@@ -215,7 +215,7 @@ class Session:
         """Write what is begun behind the current transaction, whose answer is to be read even if this fails."""
         if ahead is not None:
             with contextlib.suppress(WireError):
-                self._wire.send_more(ahead.group(), len(ahead.awaited))
+                self._wire.send_more(ahead.group(), len(ahead.awaited), -ahead.chunk_size)
                 ahead.written_at_once()
 
     async def _carry(self, transaction: Transaction, following: Callable[[], Outgoing | None]) -> None:
@@ -228,7 +228,7 @@ class Session:
                 wire.send(step, 1)
                 await self._replies(transaction, len(transaction.awaited) - 1)
         elif not transaction.written:
-            wire.send(transaction.group(), len(transaction.awaited))
+            wire.send(transaction.group(), len(transaction.awaited), -transaction.chunk_size)
             transaction.written_at_once()
         if transaction.chunked:
             if not wire.all_sent:
@@ -279,9 +279,9 @@ class Session:
             for start in range(0, len(block), PIECE):
                 piece = stuffer.stuff(memoryview(block)[start : start + PIECE])
                 if transaction.awaited:
-                    wire.send_more(piece)
+                    wire.send_more(piece, 0, len(piece))
                 else:
-                    wire.send(piece, 1)
+                    wire.send(piece, 1, len(piece))
                     transaction.content_begins(whole=False)
                 await wire.sent(self._timeouts.block_timeout)
                 if wire.has_said(1):
@@ -294,14 +294,14 @@ class Session:
         """Write the last of the content with the envelope of what follows, and wait until it has left."""
         wire = self._wire
         ahead = self._begin_ahead(transaction, following)
-        replies = 0
+        replies, content = 0, len(data) - len(END)
         if ahead is not None and not ahead.chunked:
             data += ahead.group()
             replies = len(ahead.awaited)
         if transaction.awaited:
-            wire.send_more(data, replies)
+            wire.send_more(data, replies, content)
         else:
-            wire.send(data, 1 + replies)
+            wire.send(data, 1 + replies, content)
         transaction.content_begins(whole=True)
         if replies and ahead is not None:
             ahead.written_at_once()

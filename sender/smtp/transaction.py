@@ -170,6 +170,11 @@ class Transaction:
         alone = self.stage is Stage.END_OF_DATA and not self.chunked and self.followed is None
         return self._way is not None and not alone
 
+    @property
+    def chunk_size(self) -> int:
+        """Count the bytes of content that are the end of its group."""
+        return len(self._steps[-1]) if self.chunked else 0
+
     def group(self) -> bytes:
         """Give everything up to the first thing that must be waited for."""
         return b"".join(self._steps)

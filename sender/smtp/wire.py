@@ -20,12 +20,15 @@ from aiosmtplib.protocol import SMTPProtocol
 from aiosmtplib.response import SMTPResponse
 
 from sender.core.outcome import Trouble
+from sender.core.reply import escaped
+from sender.smtp.ear import NOBODY, raw, shown
 from sender.smtp.replies import REPLY_LIMIT, MalformedReplyError, ReplyParser
 
 if TYPE_CHECKING:
     import ssl
 
     from sender.core.reply import Reply
+    from sender.smtp.ear import Ear
 
 _QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # where there is none, the kernel takes up to 40 ms
 
@@ -40,10 +43,14 @@ class WireError(SMTPServerDisconnected):
 
 
 class Wire(SMTPProtocol):
-    """See the module. `reply` gives one reply for each command that `send` counted."""
+    """See the module. `reply` gives one reply for each command that `send` counted; `ear` may listen."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, *, host: str = "", address: str = "", ear: Ear = NOBODY
+    ) -> None:
         super().__init__(loop=loop)
+        self._ear = ear
+        self._whom = (ear.session(), host, address)
         self.last: Reply | None = None
         self._parser = ReplyParser()
         self._received: deque[Reply] = deque()
@@ -77,6 +84,8 @@ class Wire(SMTPProtocol):
             replies = self._parser.feed(data)
         except MalformedReplyError as error:
             replies, malformed = error.before, error
+        if self._ear.followed:
+            self._tell_received(replies, data if malformed is not None else b"")
         for reply in replies:
             if self._outstanding == 0:
                 if reply.code == 421:  # noqa: PLR2004
@@ -144,19 +153,24 @@ class Wire(SMTPProtocol):
         """Tell whether so many replies have come that were not read yet."""
         return len(self._received) >= replies
 
-    def send(self, data: bytes | memoryview, replies: int) -> None:
-        """Write what `replies` replies will answer. Raises WireError where the dialogue is out of step."""
+    def send(self, data: bytes | memoryview, replies: int, content: int = 0) -> None:
+        """Write what `replies` replies will answer. Raises WireError where the dialogue is out of step.
+
+        So many of its bytes are content of a message: the first ones, or, where negative, the last ones.
+        """
         if not self.usable:
             self.give_up("the receiver has sent more than it was asked for")
             raise self._broken()
-        self.send_more(data, replies)
+        self.send_more(data, replies, content)
 
-    def send_more(self, data: bytes | memoryview, replies: int = 0) -> None:
+    def send_more(self, data: bytes | memoryview, replies: int = 0, content: int = 0) -> None:
         """Write more while replies are owed: what belongs to the content, or is pipelined behind it."""
         if self._error is not None or self._write_failed:
             raise self._broken()
         self._outstanding += replies
         self._unanswered = False
+        if self._ear.followed:
+            self._tell_sent(data, content)
         self._transport.write(data)
 
     def received(self) -> Reply | None:
@@ -189,12 +203,43 @@ class Wire(SMTPProtocol):
 
     def abort(self) -> None:
         """End the connection at once; what is buffered is thrown away."""
-        self._fail(Trouble.LOST, "aborted")
+        self._fail(Trouble.LOST, "aborted", note="connection ended")
 
     def give_up(self, detail: str) -> None:
         """End the connection, for it is out of step: what was received and not read answers nothing."""
         self._received.clear()
         self._fail(Trouble.PROTOCOL, detail)
+
+    # for whoever listens
+
+    def note(self, text: str) -> None:
+        """Tell what happens beside the dialogue."""
+        if self._ear.followed:
+            self._ear.hear(*self._whom, "note", text)
+
+    def _tell_encrypted(self, context: ssl.SSLContext) -> None:
+        tls = self._transport.get_extra_info("ssl_object")
+        if tls is not None:
+            trust = "verified" if context.verify_mode else "not verified"  # CERT_NONE is 0
+            self.note(f"encrypted by {tls.version()}, {tls.cipher()[0]}; certificate {trust}")
+
+    def _tell_sent(self, data: bytes | memoryview, content: int) -> None:
+        if content > 0:
+            self._ear.hear(*self._whom, "sent", f"[{content:,} bytes of content]")
+        commands = bytes(data[max(0, content) : min(0, content) or None])
+        for command in commands.removesuffix(b"\r\n").split(b"\r\n") if commands else ():
+            self._ear.hear(*self._whom, "sent", shown(command))
+        if content < 0:
+            self._ear.hear(*self._whom, "sent", f"[{-content:,} bytes of content]")
+
+    def _tell_received(self, replies: list[Reply], rubbish: bytes) -> None:
+        for reply in replies:
+            *lines, last = reply.text.split("\n")
+            for line in lines:
+                self._ear.hear(*self._whom, "received", escaped(f"{reply.code}-{line}"))
+            self._ear.hear(*self._whom, "received", escaped(f"{reply.code} {last}").rstrip())
+        if rubbish:
+            self._ear.hear(*self._whom, "received", raw(rubbish))
 
     # for aiosmtplib
 
@@ -222,6 +267,8 @@ class Wire(SMTPProtocol):
         response = await super().start_tls(tls_context, server_hostname, timeout)
         self._before_tls = False
         self._transport.set_write_buffer_limits(high=0)
+        if self._ear.followed:
+            self._tell_encrypted(tls_context)
         return response
 
     def _acknowledge(self) -> None:
@@ -261,9 +308,10 @@ class Wire(SMTPProtocol):
     def _broken(self) -> WireError:
         return self._error or WireError(Trouble.LOST, "connection lost")
 
-    def _fail(self, trouble: Trouble, detail: str) -> None:
+    def _fail(self, trouble: Trouble, detail: str, *, note: str = "") -> None:
         if self._error is None:
             self._error = WireError(trouble, detail)
+            self.note(note or escaped(detail))
         if self.transport is not None:
             cast("asyncio.WriteTransport", self.transport).abort()
         self._wake()

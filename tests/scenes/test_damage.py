@@ -94,7 +94,7 @@ async def test_x11_what_is_damaged_is_held_while_its_neighbours_are_delivered(wo
 
     await world.until_true("each is counted once", told)
     lines = [json.loads(line) for line in (world.folder / "events.jsonl").read_text().splitlines()]
-    events = {event["message"]: event["reason"] for event in lines if event["event"] == "suspended"}
+    events = {event["message_id"]: event["reason"] for event in lines if event["event"] == "suspended"}
     for name, message_id in ids.items():
         found = _DAMAGES[name][1]
         assert events[message_id].startswith("damaged: "), name

@@ -25,6 +25,7 @@ _FLOORS = (
     {"rules", "simulation"},
     {"providers"},
     {"settings", "clock", "shipped"},
+    {"events_settings"},
     {"tables"},
     {"core"},
     {"__version__"},
@@ -46,6 +47,7 @@ _NOT_IN_CORE = {
 _PLACES = {
     "aiosmtpd": {"sender/intake/authentication.py", "sender/intake/connection.py", "sender/intake/smtp.py"},
     "aiosmtplib": {"sender/smtp", "sender/cli/demo.py"},
+    "httpx": {"sender/observe/webhook.py"},
     "idna": {"sender/core/address.py"},
     "dns": {"sender/route/resolver.py", "sender/sandbox"},
     "ijson": {"sender/writing/batch.py"},
@@ -53,7 +55,7 @@ _PLACES = {
     "prometheus_client": {"sender/observe"},
     "matplotlib": {"sender/simulation/plot.py"},
     "pydantic": {
-        *("sender/settings.py", "sender/tables.py", "sender/simulation/scenario.py"),
+        *("sender/settings.py", "sender/events_settings.py", "sender/tables.py", "sender/simulation/scenario.py"),
         *("sender/api/models.py", "sender/api/answers.py", "sender/api/openapi.py"),
     },
     "rich": {"sender/cli"},

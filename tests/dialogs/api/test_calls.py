@@ -25,6 +25,7 @@ _READING = (
     "/v1/suspensions",
 )
 _ACTING: tuple[tuple[str, str, object], ...] = (
+    ("GET", "/v1/traces?site=x", None),
     ("POST", "/v1/lanes/default/x", {"window": 1}),
     ("POST", "/v1/memory", {"version": 1, "lanes": {}}),
     ("POST", "/v1/suspensions", {"all": True}),

@@ -96,7 +96,7 @@ async def open_house(
     settings = from_tables({"hostname": "mail.sender.test", "smtp": table}, directory / "sender.toml")
     clock = Clock()
     spool = await open_spool(settings.spool_path, Role.DELIVERY, now=clock.wall(), commit_interval_s=0.0)
-    acceptance = Acceptance(settings, spool, clock, Metrics(), Events(None))
+    acceptance = Acceptance(settings, spool, clock, Metrics(), Events())
     user = UserTable.model_validate({"password": _HASH, "senders": senders, "rate": rate})
     known = Users({NAME: user}) if users else None
     listener = Listener(acceptance, settings.smtp, users=known)

@@ -14,6 +14,7 @@ from sender.clock import Clock
 from sender.core.errors import SpoolError
 from sender.core.identity import id_text
 from sender.engine.holding import FAULTS_MAX, WAIT_S, Holding
+from sender.observe.event_file import EventFile
 from sender.observe.events import Events
 from sender.observe.metrics import Metrics
 from sender.spool.contract import DamagedError, State
@@ -33,7 +34,7 @@ class _House:
         self.file = folder / "events.jsonl"
         self.metrics = Metrics()
         clock = Clock(wall=lambda: NOW)
-        self.log = Events(self.file)
+        self.log = Events(EventFile(self.file))
         self.holding = Holding(spool, self.log, self.metrics, clock, on_held=self._read_again)
 
     async def _read_again(self) -> None:
@@ -69,7 +70,8 @@ async def test_what_the_spool_holds_is_told(house: _House, caplog: pytest.LogCap
     assert [event["reason"] for event in house.events] == ["damaged: it has no content", "damaged: it is too short"]
     assert {key: value for key, value in house.events[0].items() if key != "at"} == {
         "event": "suspended",
-        "message": id_text(1),
+        "message_id": id_text(1),
+        "until": None,
         "reason": "damaged: it has no content",
     }
     assert (house.held("damaged"), house.read) == (2, 1)

@@ -70,7 +70,7 @@ def _settings(folder: Path) -> Settings:
 async def _take(settings: Settings, killer: Killer | None) -> None:
     clock = Clock()
     spool = await open_spool(settings.spool_path, Role.INTAKE, now=clock.wall(), commit_interval_s=0)
-    taker = DropFolder(Acceptance(settings, spool, clock, Metrics(), Events(None)))
+    taker = DropFolder(Acceptance(settings, spool, clock, Metrics(), Events()))
     if killer is not None:
         killer.start()
     await taker.open()

@@ -97,7 +97,7 @@ async def office(tmp_path: Path) -> AsyncIterator[Office]:
     clock = Clock()
     spool = await open_spool(settings.spool_path, Role.INTAKE, now=clock.wall(), commit_interval_s=0)
     pressure = Pressure(settings, spool)
-    acceptance = Acceptance(settings, spool, clock, Metrics(), Events(None), pressure)
+    acceptance = Acceptance(settings, spool, clock, Metrics(), Events(), pressure)
     folder = DropFolder(acceptance)
     await folder.open()
     office = Office(settings, spool, pressure, acceptance, folder)

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sender.observe.event_file import EventFile
 from sender.observe.events import Events, instant
 
 
@@ -33,7 +34,7 @@ def test_events_are_appended_as_lines(tmp_path: Path) -> None:
     path = tmp_path / "log" / "events.jsonl"
     path.parent.mkdir()
     path.write_text("before\n")
-    events = Events(path)
+    events = Events(EventFile(path))
     assert events.wanted
     events.write([_event(rcpt_to="a@example.org"), _event(reply='550 "no"\nthe end')])
     events.close()
@@ -45,14 +46,14 @@ def test_events_are_appended_as_lines(tmp_path: Path) -> None:
 
 def test_the_folder_of_the_file_is_made(tmp_path: Path) -> None:
     """An events file may stand in a folder that does not exist yet."""
-    events = Events(tmp_path / "a" / "b" / "events.jsonl")
+    events = Events(EventFile(tmp_path / "a" / "b" / "events.jsonl"))
     events.close()
     assert (tmp_path / "a" / "b" / "events.jsonl").is_file()
 
 
 def test_without_a_file_nobody_wants_events() -> None:
     """Without a file events are dropped, and whoever makes them knows it beforehand."""
-    events = Events(None)
+    events = Events()
     events.write([_event()])
     events.reopen()
     events.close()
@@ -62,7 +63,7 @@ def test_without_a_file_nobody_wants_events() -> None:
 def test_after_the_file_was_moved_away_events_go_to_a_new_one(tmp_path: Path) -> None:
     """Reopening serves the rotation of logs: what came before is in the moved file, what follows in a new one."""
     path = tmp_path / "events.jsonl"
-    events = Events(path)
+    events = Events(EventFile(path))
     events.write([_event(n=1)])
     path.rename(tmp_path / "events.1")
     events.write([_event(n=2)])
@@ -76,7 +77,7 @@ def test_after_the_file_was_moved_away_events_go_to_a_new_one(tmp_path: Path) ->
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_a_file_that_cannot_be_written_stops_nothing_and_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
     """On a full disk events are dropped, with one line in the log."""
-    events = Events(Path("/dev/full"))
+    events = Events(EventFile(Path("/dev/full")))
     with caplog.at_level(logging.ERROR):
         for _ in range(5):
             events.write([_event()])
@@ -91,7 +92,7 @@ def test_nobody_but_owner_and_group_reads_events(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     before = os.umask(0)
     try:
-        events = Events(path)
+        events = Events(EventFile(path))
         assert path.stat().st_mode & 0o777 == 0o640
         path.unlink()
         events.reopen()

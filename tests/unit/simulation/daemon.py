@@ -323,7 +323,7 @@ def _lane(
         }
     )
     clock = Clock(wall=loop.time, steady=loop.time)
-    events, metrics = Events(None), Metrics()
+    events, metrics = Events(), Metrics()
     committer = Committer(
         cast("Any", spool), events, clock, interval_s=0.1, on_recorded=lambda _batch: None, on_health=lambda: None
     )
