@@ -77,11 +77,12 @@ def ask(
     *,
     token: str,
     body: dict[str, Any] | None = None,
+    timeout_s: float = _TIMEOUT_S,
     offline: Callable[[Control], Coroutine[Any, Any, Any]],
 ) -> Any:  # noqa: ANN401 - JSON
     """Ask the running daemon, or, where none answers, the spool. Raises DaemonError, SpoolError."""
     host, port = split_endpoint(settings.http.listen)
-    connection = http.client.HTTPConnection(host, port, timeout=_TIMEOUT_S)
+    connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     if body is not None:
         headers["Content-Type"] = "application/json"
