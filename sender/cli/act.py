@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import argparse
 
     from sender.engine.control import Control
+    from sender.settings import Settings
 
 _ACTIONS = {
     "suspend": (
@@ -53,31 +54,44 @@ def register(commands: Commands) -> None:
 
 def _act(name: str, arguments: argparse.Namespace) -> int:
     settings = settings_of(arguments)
-    selection = _selection(arguments)
-    for_s = _for_s(arguments)
+    touched = act(
+        settings,
+        name,
+        _selection(arguments),
+        token=arguments.token,
+        for_=getattr(arguments, "for_", None),
+        reason=arguments.reason,
+    )
+    print(f"{touched} recipient{'' if touched == 1 else 's'}")
+    return 0
+
+
+def act(
+    settings: Settings, name: str, selection: Selection, *, token: str, for_: str | None = None, reason: str = ""
+) -> int:
+    """Do what a command of this name does: how many recipients it touched. Raises ConfigError, SenderError."""
+    for_s = _for_s(for_)
     body: dict[str, Any] = {str(selection.kind): True if selection.kind is Kind.ALL else selection.value}
-    if arguments.reason:
-        body["reason"] = arguments.reason
+    if reason:
+        body["reason"] = reason
     if for_s is not None:
-        body["for"] = arguments.for_
+        body["for"] = for_
 
     async def offline(control: Control) -> dict[str, int]:
         if name == "suspend":
-            _, touched = await control.suspend(selection, for_s=for_s, reason=arguments.reason)
+            _, touched = await control.suspend(selection, for_s=for_s, reason=reason)
         elif name == "resume":
             touched = await control.resume(selection)
         elif name == "retry":
             touched = await control.retry(selection)
         elif name == "bounce":
-            touched = await control.bounce(selection, arguments.reason)
+            touched = await control.bounce(selection, reason)
         else:
-            touched = await control.delete(selection, arguments.reason)
+            touched = await control.delete(selection, reason)
         return {"recipients": touched}
 
     method, path, _, _ = _ACTIONS[name]
-    touched = ask(settings, method, path, token=arguments.token, body=body, offline=offline)["recipients"]
-    print(f"{touched} recipient{'' if touched == 1 else 's'}")
-    return 0
+    return int(ask(settings, method, path, token=token, body=body, offline=offline)["recipients"])
 
 
 def _selection(arguments: argparse.Namespace) -> Selection:
@@ -89,8 +103,7 @@ def _selection(arguments: argparse.Namespace) -> Selection:
     raise AssertionError("argparse requires one of them")
 
 
-def _for_s(arguments: argparse.Namespace) -> float | None:
-    text = getattr(arguments, "for_", None)
+def _for_s(text: str | None) -> float | None:
     if text is None:
         return None
     try:

@@ -77,10 +77,11 @@ def ask(
     *,
     token: str,
     body: dict[str, Any] | None = None,
+    timeout_s: float = _TIMEOUT_S,
     offline: Callable[[Control], Coroutine[Any, Any, Any]],
 ) -> Any:  # noqa: ANN401 - JSON
     """Ask the running daemon, or, where none answers, the spool. Raises DaemonError, SpoolError."""
-    connection = _connection(settings)
+    connection = _connection(settings, timeout_s)
     headers = _authorization(token)
     if body is not None:
         headers["Content-Type"] = "application/json"
@@ -116,9 +117,9 @@ def follow(settings: Settings, path: str, *, token: str) -> Iterator[bytes]:
         connection.close()
 
 
-def _connection(settings: Settings) -> http.client.HTTPConnection:
+def _connection(settings: Settings, timeout_s: float = _TIMEOUT_S) -> http.client.HTTPConnection:
     host, port = split_endpoint(settings.http.listen)
-    return http.client.HTTPConnection(host, port, timeout=_TIMEOUT_S)
+    return http.client.HTTPConnection(host, port, timeout=timeout_s)
 
 
 def _authorization(token: str) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from sender.cli.common import Commands, ask, command, print_json, query, quoted, settings_of
-from sender.cli.tables import lanes_table, print_table
+from sender.cli.tables import LanesTable, print_table
 from sender.core.errors import ConfigError, Problem
 from sender.core.reply import sanitised
 from sender.engine.listing import Listing, Order
@@ -76,40 +76,60 @@ def _lanes(arguments: argparse.Namespace) -> int:
     async def offline(control: Control) -> dict[str, Any]:
         return await control.lanes(listing)
 
+    answer = ask(settings, "GET", listing_path(listing), token=arguments.token, offline=offline)
+    if arguments.json:
+        print_json(answer["lanes"])
+    else:
+        Console().print(LanesTable(answer["lanes"]))
+    return 0
+
+
+def listing_path(listing: Listing) -> str:
+    """Write the call that asks for a listing."""
     wanted = query(
         match=listing.match,
         state=listing.state,
         order=listing.order,
+        start=str(listing.start) if listing.start else None,
         limit=None if listing.limit is None else str(listing.limit),
         brief="1" if listing.brief else None,
     )
-    answer = ask(settings, "GET", f"/v1/lanes{wanted}", token=arguments.token, offline=offline)
-    if arguments.json:
-        print_json(answer["lanes"])
-    else:
-        Console().print(lanes_table(answer["lanes"]))
-    return 0
+    return f"/v1/lanes{wanted}"
+
+
+def lane_path(name: str) -> str:
+    """Write the call that is about a lane."""
+    return f"/v1/lanes/{quoted(name)}"
+
+
+def set_window(settings: Settings, name: str, window: int, *, token: str, reason: str = "") -> Any:  # noqa: ANN401 - JSON
+    """Set the window of a lane, and show it. Raises SenderError."""
+
+    async def offline(control: Control) -> dict[str, Any]:
+        return await control.set_window(name, window, reason)
+
+    body = {"window": window, "reason": reason}
+    return ask(settings, "POST", lane_path(name), token=token, body=body, offline=offline)
 
 
 def _lane(arguments: argparse.Namespace) -> int:
     settings, name, reason = settings_of(arguments), arguments.name, arguments.reason
     if arguments.export:
         return _export(settings, name, arguments.token)
-    path, method = f"/v1/lanes/{quoted(name)}", "GET"
-    body: dict[str, Any] | None = None
-    if arguments.forget:
-        method, body = "POST", {"forget": True, "reason": reason}
-    elif arguments.set_window is not None:
-        method, body = "POST", {"window": arguments.set_window, "reason": reason}
 
-    async def offline(control: Control) -> dict[str, Any]:
-        if arguments.forget:
-            return await control.forget(name, reason)
-        if arguments.set_window is not None:
-            return await control.set_window(name, arguments.set_window, reason)
+    async def look(control: Control) -> dict[str, Any]:
         return await control.lane(name)
 
-    lane = ask(settings, method, path, token=arguments.token, body=body, offline=offline)
+    async def forget(control: Control) -> dict[str, Any]:
+        return await control.forget(name, reason)
+
+    if arguments.forget:
+        body = {"forget": True, "reason": reason}
+        lane = ask(settings, "POST", lane_path(name), token=arguments.token, body=body, offline=forget)
+    elif arguments.set_window is not None:
+        lane = set_window(settings, name, arguments.set_window, token=arguments.token, reason=reason)
+    else:
+        lane = ask(settings, "GET", lane_path(name), token=arguments.token, offline=look)
     if arguments.json:
         print_json(lane)
         return 0

@@ -8,10 +8,24 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sender.cli.sparks import sparkline
 from sender.core.reply import sanitised
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from rich.console import ConsoleOptions, RenderResult
+
+_WITH_TREND, _TREND = 100, 12  # characters: of the screen, of the trend
+_COLUMNS = {
+    "window": "window",
+    "sessions": "sessions",
+    "queued": "queued",
+    "deferred": "deferred",
+    "sent/min": "delivered_per_minute",
+    "state": "state",
+    "held by": "blocked_by",
+}
 
 
 def table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Table:
@@ -29,20 +43,23 @@ def print_table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Non
     Console().print(table(columns, rows))
 
 
-def lanes_table(lanes: Iterable[dict[str, Any]]) -> Table:
-    """Make the table of lanes that `lanes`, `top` and `demo` show."""
-    columns = ("lane", "window", "sessions", "queued", "deferred", "sent/min", "state", "held by")
-    rows = (
-        (
-            lane["name"],
-            lane["window"],
-            lane["sessions"],
-            lane["queued"],
-            lane["deferred"],
-            lane["delivered_per_minute"],
-            lane["state"],
-            lane["blocked_by"],
+class LanesTable:
+    """The table of lanes that `lanes`, `top` and `demo` show; on a wide screen with the trend of their windows."""
+
+    def __init__(self, lanes: Iterable[dict[str, Any]]) -> None:
+        self._lanes = list(lanes)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Give the table for this screen."""
+        trend = options.max_width >= _WITH_TREND
+        yield table(
+            ["lane", *(["trend"] if trend else []), *_COLUMNS],
+            (
+                [
+                    lane["name"],
+                    *([sparkline(lane["trend"]["windows"], _TREND, blocks=not options.ascii_only)] if trend else []),
+                    *(lane[key] for key in _COLUMNS.values()),
+                ]
+                for lane in self._lanes
+            ),
         )
-        for lane in lanes
-    )
-    return table(columns, rows)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+_ALL_MAIL = "all mail"
+
 
 class Kind(StrEnum):
     """By what a selection selects."""
@@ -48,7 +50,15 @@ class Selection:
         return {"message_id" if self.kind is Kind.MESSAGE else str(self.kind): self.value}
 
     def __str__(self) -> str:
-        return "all mail" if self.kind is Kind.ALL else f"{self.kind} {self.value}"
+        return _ALL_MAIL if self.kind is Kind.ALL else f"{self.kind} {self.value}"
+
+    @classmethod
+    def named(cls, text: str) -> Selection:
+        """Read what `str` wrote. Raises ValueError."""
+        if text == _ALL_MAIL:
+            return cls(Kind.ALL)
+        kind, _, value = text.partition(" ")
+        return cls(Kind(kind), value)
 
 
 class Fault(StrEnum):

@@ -61,6 +61,7 @@ _PLACES = {
     "rich": {"sender/cli"},
     "sqlite3": {"sender/spool"},
     "starlette": {"sender/api"},
+    "textual": {"sender/cli/live"},
     "uvicorn": {"sender/daemon.py"},
     "uvloop": {"sender/cli/serve.py"},
 }

@@ -176,15 +176,15 @@ def _state(lane: Mapping[str, Any], now: float) -> Iterator[str]:
     by, at = lane["blocked_by"], lane["next_change_at"]
     when = coming(at, now) if at is not None else "when that has changed"
     why = f"Mail waits because {BLOCKS.get(by, by)}"
-    if by == "":
+    if by == "suspended" or lane["suspension"] is not None:
+        yield suspension(lane["suspension"], now)
+    elif by == "":
         yield from _unblocked(lane, now)
     elif by == "asleep":
         idle = _due(lane) <= 0
         yield "No mail is due for it now." if idle else "Nobody serves it: its mail goes when a delivering daemon runs."
         yield f"This is what was known when it was last at work, {ago(lane['remembered_at'], now)}."
         yield "It fades within a day; the next mail begins with what is left of it."
-    elif by == "suspended":
-        yield suspension(lane["suspension"], now)
     elif by == "window":
         yield f"{why}."
         yield from _next_try(lane, now)
@@ -245,7 +245,7 @@ def _next_try(lane: Mapping[str, Any], now: float, *, full: str = "") -> Iterato
 
 def _outlook(lane: Mapping[str, Any]) -> Iterator[str]:
     due, rate = _due(lane), lane["present_per_minute"]
-    if lane["blocked_by"] in {"asleep", "suspended"} or due <= 0:
+    if lane["blocked_by"] in {"asleep", "suspended"} or lane["suspension"] is not None or due <= 0:
         return
     if not rate:
         yield "Nothing was delivered in the last minute."

@@ -29,6 +29,22 @@ BLOCKS = {
     "suspended": "an operator has suspended it",
     "spool": "outcomes cannot be recorded, so nothing is sent",
 }
+BRIEFLY = {  # the same, for a column
+    "max_window": "configured limit",
+    "hold": "asked for a rest",
+    "retry": "just refused",
+    "opening": "opening a session",
+    "slower": "slows down",
+    "window": "limit reached",
+    "turn": "another lane's turn",
+    "daily_limit": "takes no more now",
+    "pace": "limited rate",
+    "connect_failed": "no connection",
+    "max_sessions": "all sessions in use",
+    "suspended": "suspended",
+    "spool": "cannot record",
+    "asleep": "asleep",
+}
 _FOUND = {Fault.DAMAGED: "to be damaged", Fault.POISON: "to make the daemon fail"}
 _HELD = "It is tried again when it is resumed, and ends when it is bounced or deleted."
 _PLACES = {

@@ -35,8 +35,9 @@ def test_mail_without_a_way_is_covered_by_no_site_and_no_source() -> None:
     [(Selection(Kind.ALL), "all mail"), (Selection(Kind.DOMAIN, "example.org"), "domain example.org")],
 )
 def test_a_selection_says_what_it_selects(selection: Selection, words: str) -> None:
-    """A selection prints as its kind and value."""
+    """A selection prints as its kind and value, and is read back from that."""
     assert str(selection) == words
+    assert Selection.named(words) == selection
 
 
 @pytest.mark.parametrize("fault", Fault)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from sender.core.explain import explain_lane
+from sender.core.explain.words import BLOCKS, BRIEFLY
 from sender.core.window import Cause, Obstacle
 from sender.smtp.habits import Way
 
@@ -225,10 +226,11 @@ def test_what_is_to_be_sent_later_is_not_due(scheduled: int, are: str) -> None:
     assert "No mail is due for it now." in text
 
 
-def test_a_lane_that_is_suspended_says_by_what_and_for_how_long() -> None:
-    """An operator's suspension is told with its reason and its end."""
+@pytest.mark.parametrize("blocked_by", ["suspended", ""], ids=["with a claim", "without one"])
+def test_a_lane_that_is_suspended_says_by_what_and_for_how_long(blocked_by: str) -> None:
+    """An operator's suspension is told with its reason and its end, whether the lane has claimed mail or not."""
     held = {"what": "site mx.example.org", "since": NOW - 600, "until": NOW + HOUR, "reason": "they asked"}
-    assert explain_lane(lane(queued=90, blocked_by="suspended", suspension=held), NOW)[-1] == (
+    assert explain_lane(lane(queued=90, blocked_by=blocked_by, suspension=held), NOW)[-1] == (
         'An operator suspended site mx.example.org 10m ago (09:20 UTC) ("they asked"); '
         "it goes when it is resumed, and by itself in 1h (10:30 UTC)."
     )
@@ -376,6 +378,12 @@ def test_every_obstacle_has_words(obstacle: str) -> None:
     sentences = explain_lane(lane(blocked_by=str(obstacle), queued=1), NOW)
     assert not any(f"because {obstacle}" in sentence for sentence in sentences)
     assert all(sentence.endswith(".") and ".." not in sentence for sentence in sentences)
+
+
+def test_every_obstacle_has_few_words() -> None:
+    """What is said in a sentence is said in a column too."""
+    assert {*BLOCKS, "asleep"} == BRIEFLY.keys()
+    assert all(len(words) <= 20 for words in BRIEFLY.values())
 
 
 @pytest.mark.parametrize("cause", Cause)
