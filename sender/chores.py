@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from sender.core.errors import SpoolError
+from sender.engine.steps import LEAST_S
 from sender.observe.names import RANK_EVERY_S
 from sender.spool.disk import look
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from sender.clock import Clock
     from sender.engine.control import Control
+    from sender.engine.dispatcher import Dispatcher
     from sender.engine.gauges import Gauges
     from sender.engine.learned import Learned
     from sender.observe.metrics import Metrics
@@ -26,6 +28,7 @@ _SAVE_EVERY_S = 5.0
 _SURVEY_EVERY_S = 5.0
 _SURVEY_SHARE = 20  # of the time, one part goes into counting
 _DISK_EVERY_S = 5.0
+_CLOCK_EVERY_S = 1.0
 _FORGET_EVERY_S = 3600.0
 _PURGE = 1000
 _PURGE_EVERY_S, _PURGE_MORE_S = 10.0, 0.05
@@ -81,6 +84,36 @@ async def survey(control: Control, gauges: Gauges, clock: Clock) -> None:
         for _ in gauges.sweep(clock.steady()):
             await asyncio.sleep(0)
         await asyncio.sleep(max(_SURVEY_EVERY_S, _SURVEY_SHARE * (clock.steady() - began_at)))
+
+
+async def watch_clock(dispatcher: Dispatcher, metrics: Metrics, clock: Clock) -> None:
+    """Where the wall clock steps, let what waits go on waiting as long as it had to."""
+    around, steps = dispatcher.around, dispatcher.around.settler.steps
+    while True:
+        await asyncio.sleep(_CLOCK_EVERY_S)
+        step_s = steps.look()
+        if not step_s:
+            continue
+        log.warning("the clock has stepped by %+.0f s: for an hour nothing expires", step_s)
+        now = clock.wall()
+        try:
+            latest = now + around.settler.longest_wait_s
+            await around.spool.redate(by_s=step_s, after=now - step_s, latest=latest)
+            await dispatcher.refresh()
+        except SpoolError as error:
+            log.error("%s", error)  # noqa: TRY400 - what waits does so by the old clock
+        steps.seen(step_s)
+        metrics.clock_steps.labels("forward" if step_s > 0 else "back").inc()
+
+
+async def mend_dates(dispatcher: Dispatcher, clock_was_at: float, clock: Clock) -> None:
+    """Where the clock stands before what it has shown once, let nobody wait for long; before the queues are read."""
+    now = clock.wall()
+    if now >= clock_was_at - LEAST_S:
+        return
+    log.warning("the clock has stood %.0f s later than now: it was wrong, or is", clock_was_at - now)
+    latest = now + dispatcher.around.settler.longest_wait_s
+    await dispatcher.around.spool.redate(by_s=0.0, after=latest, latest=latest)
 
 
 async def rank(metrics: Metrics, clock: Clock) -> None:

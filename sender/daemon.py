@@ -120,6 +120,7 @@ class Daemon:
                 await self._prepare_delivery()
                 assert self.dispatcher is not None  # noqa: S101 - tells the type checker
                 await self._tell_of_the_last()
+                await chores.mend_dates(self.dispatcher, self.spool.clock_was_at, self.clock)
                 self.dispatcher.start(await self.spool.queues())
                 self.spool.on_arrivals = self._arrived
             if accepts:
@@ -308,6 +309,7 @@ class Daemon:
                 # Nobody knows when this process ends: what is kept now is that of one that did not stop cleanly.
                 chores.keep_memory(functools.partial(self._save, clean=False, everything=False)),
                 chores.purge(spool, settings, clock),
+                chores.watch_clock(self.dispatcher, metrics, clock),
                 chores.survey(self.control, self._gauges, clock),
                 chores.forget_lanes(self.dispatcher.learned),
             ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sender.core.wait import honoured
+from sender.core.wait import LONGEST_S, honoured
 
 if TYPE_CHECKING:
     from random import Random
@@ -32,6 +32,11 @@ class RetryPolicy:
             return now + honoured(retry_after_s) * rng.uniform(1.0, 1.0 + self.jitter)
         wait_s = self.schedule_s[min(attempts, len(self.schedule_s)) - 1]
         return now + wait_s * rng.uniform(1 - self.jitter, 1 + self.jitter)
+
+    @property
+    def longest_wait_s(self) -> float:
+        """The longest wait that any attempt is followed by, one that a reply names included."""
+        return max(*self.schedule_s, LONGEST_S) * (1 + self.jitter)
 
     def expires_at(self, accepted_at: float) -> float:
         """Give the instant from which a failed attempt is the last one."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sender.core.errors import SpoolError
 from sender.core.selection import Kind, Selection
+from sender.engine.ageing import expire_aged
 from sender.engine.contact import unroutable
 from sender.engine.lane import Lane
 from sender.engine.learned import Learned
@@ -21,7 +22,6 @@ from sender.engine.limits import configured
 from sender.engine.placement import place
 from sender.engine.queue import Queue
 from sender.engine.results import Way
-from sender.engine.settling import PATIENCE
 from sender.observe.names import OTHER
 from sender.route.router import Unroutable
 
@@ -40,7 +40,7 @@ _NEVER = float("inf")
 _AT_ONCE = 500  # queues that are routed in one go
 _LOOKUPS = 100  # look-ups under way at once
 _WINDOW = 500  # recipients that are settled together where there is no lane
-_AGED_EVERY_S, _STALE_S = 60.0, 300.0
+_STEP_S = 0.1  # until what a step of the clock means is looked at again
 
 
 class Dispatcher:
@@ -74,7 +74,7 @@ class Dispatcher:
         self._running = True
         self.arrived(rows)
         self._spawn(self._run())
-        self._spawn(self._expire_aged())
+        self._spawn(expire_aged(self))
 
     def reload(self, settings: Settings, classifier: Classifier) -> None:
         """Go on under another configuration: mail that is routed from now on, and every lane's limits."""
@@ -97,7 +97,7 @@ class Dispatcher:
             queue.queued += row.queued
             queue.arrivals += 1
             self._note_due(queue, row.due_at)
-        if self._running:
+        if self._running and not self.around.settler.steps.unseen:
             self._route_due()
 
     def next_due(self, queue_id: int, due_at: float | None, exact: bool) -> None:  # noqa: FBT001 - see Surroundings
@@ -146,16 +146,19 @@ class Dispatcher:
     # routing what is due
 
     async def _run(self) -> None:
-        while True:
+        while self._running:
+            if self.around.settler.steps.unseen:
+                await asyncio.sleep(_STEP_S)
+                continue
             if self._route_due():
                 await asyncio.sleep(0)
                 continue
             self._changed.clear()
             wait_s = self._due[0][0] - self.around.clock.wall() if self._due else None
-            try:
-                await asyncio.wait_for(self._changed.wait(), None if wait_s is None else min(wait_s, 3600.0))
-            except TimeoutError:
-                continue
+            # Not `wait_for`: it can miss that it is cancelled, when it ends at that very moment.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(None if wait_s is None else min(wait_s, 3600.0)):
+                    await self._changed.wait()
 
     def _route_due(self) -> bool:
         """Route what is due, but no more than is quickly done; tell whether anything was."""
@@ -381,31 +384,6 @@ class Dispatcher:
                 await self.around.committer.flushed()
         await self.read_suspensions()  # those of messages end with them
         return count
-
-    async def _expire_aged(self) -> None:
-        """Let mail expire that waits for a site which is never there; what was never tried gets twice the time."""
-        around = self.around
-        metrics = around.metrics.lane(OTHER, "default")
-        while self._running:
-            for lane in self.lanes.values():
-                lane.give_back_stock(untouched_s=_STALE_S)
-            now = around.clock.wall()
-            max_age_s = around.settler.longest_max_age_s
-            try:
-                messages = await around.spool.claim_aged(
-                    tried_before=now - max_age_s,
-                    untried_before=now - PATIENCE * max_age_s,
-                    limit=_WINDOW,
-                    held=[queue.id for queue in self.queues.values() if self.suspended(queue)],
-                )
-            except SpoolError as error:
-                log.error("%s", error)  # noqa: TRY400 - tried again in a while
-                messages = []
-            for message in messages:
-                around.settler.expire(message, metrics, "it could not be delivered in time")
-            await around.committer.flushed()
-            if not messages:
-                await asyncio.sleep(_AGED_EVERY_S)
 
     # stopping
 

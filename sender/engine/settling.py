@@ -14,6 +14,7 @@ from sender.core.outcome import Outcome, Reason, Scope, Verdict
 from sender.engine.chronicle import Chronicle
 from sender.engine.notices import Notices, is_wanted
 from sender.engine.results import Result, Way
+from sender.engine.steps import Steps
 from sender.spool.contract import Settlement, State
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Settler:
         *,
         events: bool,
     ) -> None:
+        self.steps = Steps(clock)
         self._committer = committer
         self._clock = clock
         self._rng = rng
@@ -58,10 +60,17 @@ class Settler:
     def reload(self, settings: Settings) -> None:
         """Settle by another configuration from now on."""
         self._notices.reload(settings)
+        self._longest_rest_s = settings.rests.max
         self._policy = settings.retry.policy()
         self._policies = {
             name: destination.retry.policy() for name, destination in settings.destinations.items() if destination.retry
         }
+
+    @property
+    def longest_wait_s(self) -> float:
+        """The time that no recipient waits for its next attempt, but to be sent when it was to be sent."""
+        waits = (policy.longest_wait_s for policy in (self._policy, *self._policies.values()))
+        return max(self._longest_rest_s, *waits)
 
     @property
     def longest_max_age_s(self) -> float:
@@ -148,7 +157,9 @@ class Settler:
         expires_at = self._expires_at(message, recipient, way)
         metrics.deferred(verdict.reason or Reason.UNCLASSIFIED, message.id)
         self._committer.batch.last_replies[domain] = result.text
-        if now >= expires_at and (result.rest_until is None or self.overdue(message, recipient, way.site, now)):
+        may_expire = not self.steps.lately
+        over = now >= expires_at and (result.rest_until is None or self.overdue(message, recipient, way.site, now))
+        if may_expire and over:
             metrics.bounced(Reason.EXPIRED, message.id)
             self._ended(message, result, chronicle, State.EXPIRED)
             return State.EXPIRED
@@ -156,7 +167,7 @@ class Settler:
         due_at = result.rest_until or policy.next_attempt_at(
             attempts=attempts, now=now, rng=self._rng, retry_after_s=verdict.retry_after_s
         )
-        if result.rest_until is None or message.expires_at is not None:
+        if may_expire and (result.rest_until is None or message.expires_at is not None):
             # The last attempt is made when the time is over, not after it.
             due_at = min(due_at, max(expires_at, now + 1.0))
         warn_at = message.options.warn_at
@@ -169,6 +180,8 @@ class Settler:
 
     def overdue(self, message: ClaimedMessage, recipient: ClaimedRecipient, site: str, now: float) -> bool:
         """Tell whether a message that has only been throttled has waited too long: twice the time of another."""
+        if self.steps.lately:
+            return False
         if message.expires_at is not None and now >= message.expires_at:
             return True
         max_age_s = self.policy(domain_of(recipient.rcpt_to), site).max_age_s

@@ -146,7 +146,8 @@ class Webhook:
                 if self._stopping:
                     return
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._news.wait(), wait_s)
+                    async with asyncio.timeout(wait_s):
+                        await self._news.wait()
 
     async def _send_batch(self) -> Batch | None:
         """Send the next batch, or the one that was not taken; None where there is none."""

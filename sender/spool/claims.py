@@ -287,6 +287,16 @@ def release(connection: sqlite3.Connection, token: int, ids: Sequence[int], not_
         _hold_again(connection, read(connection, of, as_json(ids)))
 
 
+def redate(connection: sqlite3.Connection, by_s: float, after: float, latest: float) -> None:
+    """Move instants after `after` by so many seconds, to `latest` at most; not those of scheduled mail."""
+    connection.execute(
+        "UPDATE recipients SET due_at = min(due_at + ?, ?) WHERE state = 0 AND due_at > ? AND NOT (attempts = 0"
+        " AND EXISTS (SELECT 1 FROM messages m WHERE m.id = message_id AND json_valid(m.options)"
+        " AND m.options ->> 'send_at' IS NOT NULL))",
+        (by_s, latest, after),
+    )
+
+
 def _where(connection: sqlite3.Connection, selection: Selection) -> tuple[str, tuple[object, ...]]:
     """Give the condition on `recipients r` for a selection. Queued mail has no source: that selects nothing."""
     match selection.kind:

@@ -291,6 +291,12 @@ class Spool(Protocol):
     async def suspensions(self, now: float) -> list[Suspension]:
         """The suspensions in force."""
 
+    async def redate(self, *, by_s: float, after: float, latest: float) -> None:
+        """Move the instants after `after` at which queued recipients are due by `by_s`, but none beyond `latest`.
+
+        Those of mail that is to be sent at an instant stay.
+        """
+
     async def retry(self, selection: Selection, *, now: float) -> int:
         """Make queued recipients due now: how many."""
 

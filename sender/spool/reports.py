@@ -63,6 +63,24 @@ def block(connection: sqlite3.Connection, message_id: int, number: int) -> bytes
     return bytes(row[0])
 
 
+def arrivals(connection: sqlite3.Connection, last_seen: int) -> tuple[list[QueueRow], int]:
+    """Give the queues of recipients with higher ids than the one that was seen last, and the highest of these."""
+    rows = connection.execute(
+        # A claim in the same commit may have taken some of them: they count, and are due no more.
+        "SELECT q.id, q.domain, q.stream, q.priority, min(iif(r.state = 0, r.due_at, 9e999)), count(*), max(r.id)"
+        " FROM recipients r JOIN queues q ON q.id = r.queue_id WHERE r.id > ? AND r.state < 2 GROUP BY q.id",
+        (last_seen,),
+    ).fetchall()
+    return [QueueRow(*row[:6]) for row in rows], max((row[6] for row in rows), default=last_seen)
+
+
+def last_instant(connection: sqlite3.Connection) -> float:
+    """Give the latest instant at which a process has begun or stopped, or taken a message; 0 in a new spool."""
+    (at,) = connection.execute("SELECT max(max(started_at), max(coalesce(stopped_at, 0))) FROM owners").fetchone()
+    (last_id,) = connection.execute("SELECT max(id) FROM messages").fetchone()
+    return max(at or 0.0, id_time(last_id) if last_id else 0.0)
+
+
 def queue_report(connection: sqlite3.Connection, now: float) -> list[dict[str, Any]]:
     """Count recipients by queue and state. What is to be sent later, and was not tried yet, has no age."""
     # Each state by its own index: what has ended is kept for a while, and is not to be read for this.
@@ -165,7 +183,8 @@ def message_report(connection: sqlite3.Connection, message_id: int) -> dict[str,
                 "rcpt_to": row[0],
                 "state": State(row[1]),
                 "attempts": row[2],
-                "due_at": max(row[3], message[3]),
+                # New mail is placed before its acceptance, to go in order.
+                "due_at": row[3] if row[2] else max(row[3], message[3]),
                 "history": [*map(_record, row[4].splitlines())],
                 "queue_id": row[5],
                 "domain": row[6],

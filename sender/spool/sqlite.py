@@ -20,7 +20,6 @@ from sender.core.errors import SpoolError
 from sender.core.identity import MessageIds
 from sender.spool import accepting, claims, lanes, receipts, reports, schema, suspending, totals
 from sender.spool.beside import Beside
-from sender.spool.contract import QueueRow
 from sender.spool.recovery import recover
 from sender.spool.wake import Waker, wake
 from sender.spool.writer import Writer
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sender.core.selection import Selection
-    from sender.spool.contract import Claim, ClaimedMessage, NewMessage, Receipt, Settlement, Suspension
+    from sender.spool.contract import Claim, ClaimedMessage, NewMessage, QueueRow, Receipt, Settlement, Suspension
 
 T = TypeVar("T")
 _LOOK_EVERY_S = 1.0  # mail of other processes is noticed at once by the pipe, and at the latest after this
@@ -54,6 +53,7 @@ class SqliteSpool:
         self.role = role
         self.token = 0
         self.ids = MessageIds(0)
+        self.clock_was_at = 0.0  # the latest instant that a process before has dated something with
         self.recovered = 0  # deliveries that a process before could not record
         self.poisoned: list[int] = []  # messages that are held since this process began
         self.on_arrivals: Callable[[list[QueueRow]], None] | None = None
@@ -116,6 +116,7 @@ class SqliteSpool:
         """Take a token, and put right what the processes before left."""
         schema.migrate(connection)
         connection.execute("BEGIN IMMEDIATE")
+        self.clock_was_at = reports.last_instant(connection)
         cursor = connection.execute(
             "INSERT INTO owners (role, host, pid, started_at) VALUES (?, ?, ?, ?)",
             (self.role, socket.gethostname(), os.getpid(), now),
@@ -199,15 +200,8 @@ class SqliteSpool:
         if self.on_arrivals is None:
             self._last_seen = max(self._last_seen, self._reported or 0)
             return
-        rows = connection.execute(
-            # A claim in the same commit may have taken some of them: they count, and are due no more.
-            "SELECT q.id, q.domain, q.stream, q.priority, min(iif(r.state = 0, r.due_at, 9e999)), count(*), max(r.id)"
-            " FROM recipients r JOIN queues q ON q.id = r.queue_id WHERE r.id > ? AND r.state < 2 GROUP BY q.id",
-            (self._last_seen,),
-        ).fetchall()
-        if rows:
-            self._last_seen = max(row[6] for row in rows)
-            arrivals = [QueueRow(*row[:6]) for row in rows]
+        arrivals, self._last_seen = reports.arrivals(connection, self._last_seen)
+        if arrivals:
             self._loop.call_soon_threadsafe(self._arrived, arrivals)
 
     def _arrived(self, arrivals: list[QueueRow]) -> None:
@@ -384,6 +378,10 @@ class SqliteSpool:
     async def suspensions(self, now: float) -> list[Suspension]:
         """Read the suspensions in force; those whose time is over end here."""
         return await self._writer.submit("read suspensions", lambda c: suspending.in_force(c, now))
+
+    async def redate(self, *, by_s: float, after: float, latest: float) -> None:
+        """Move the instants after `after` at which recipients are due, but for those that were asked for."""
+        await self._writer.submit("move what is due", lambda c: claims.redate(c, by_s, after, latest))
 
     async def retry(self, selection: Selection, *, now: float) -> int:
         """Make queued recipients due now."""

@@ -94,6 +94,23 @@ def test_a_message_may_expire_before_the_greatest_age() -> None:
     assert desk.batch.settlements[0].state is State.QUEUED
 
 
+def test_nothing_expires_for_an_hour_after_the_clock_was_set() -> None:
+    """A step of the wall clock makes no mail too old: it is tried as before, until an hour has gone by."""
+    desk = Desk()
+    desk.now += 10 * 86400.0
+    desk.settle(_DEFERRED, expires_at=ACCEPTED_AT + 50)
+    desk.settler.steps.seen(desk.settler.steps.look())
+    desk.steady += 3599.0
+    desk.now += 3599.0
+    desk.settle(_DEFERRED)
+    desk.steady += 1.0
+    desk.now += 1.0
+    desk.settle(_DEFERRED)
+    states = [settlement.state for settlement in desk.batch.settlements]
+    assert states == [State.QUEUED, State.QUEUED, State.EXPIRED]
+    assert [settlement.due_at > desk.now - 3600 + 60 for settlement in desk.batch.settlements[:2]] == [True, True]
+
+
 def test_a_bounce_queues_its_notice_in_the_same_batch() -> None:
     """The sender of a bounced recipient gets a notice from the null sender, in the commit that ends the recipient."""
     desk = Desk()
