@@ -1,7 +1,7 @@
 #!/bin/sh
 # Fetch the Debian packages that the scenes need.
 #
-#   tests/debian.sh [PACKAGE...]        postfix with SASL, exim4-daemon-light, postgrey, msmtp, curl and PACKAGE...
+#   tests/debian.sh [PACKAGE...]        postfix with SASL, exim4-daemon-light, postgrey, msmtp, curl, chromium and PACKAGE...
 #
 # Quiet, and quick when everything is there. It never fails: what it could not fetch it names, one line each,
 # and the tests that need it skip (or fail, with CI=true).
@@ -100,7 +100,7 @@ refusal=
 command -v apt-get >/dev/null && command -v dpkg-query >/dev/null || refusal='this is not Debian'
 [ -n "$refusal" ] || [ "$(id -u)" -eq 0 ] || refusal='only root may install it'
 
-for package in postfix libsasl2-modules exim4-daemon-light postgrey msmtp curl "$@"; do
+for package in postfix libsasl2-modules exim4-daemon-light postgrey msmtp curl chromium "$@"; do
     case $package in
         exim4-daemon-light)
             if [ -n "$refusal" ]; then

@@ -15,8 +15,10 @@ from .place import NOW, claim, mail, settlements
 _MINUTE = 60.0
 
 
-async def _ages(spool: Spool, now: float = NOW, **wanted: Any) -> dict[str, Any]:  # noqa: ANN401 - what is asked for
-    return await spool.age_report(now, **{"domain": "", "site": "", "stream": "", "limit": 20, **wanted})
+async def _ages(
+    spool: Spool, now: float = NOW, *, domain: str = "", site: str = "", stream: str = "", limit: int = 20
+) -> dict[str, Any]:
+    return await spool.age_report(now, domain=domain, site=site, stream=stream, limit=limit)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +82,7 @@ async def test_what_is_asked_for_is_counted_alone(spool: Spool, wanted: dict[str
     """A part of a domain's name, in any case, or a whole site."""
     await spool.accept(mail("you@a.test"), mail("you@b.test"))
     await spool.set_sites({"b.test": "mx.b.test"})
-    ages = await _ages(spool, **wanted)
+    ages = await _ages(spool, domain=wanted.get("domain", ""), site=wanted.get("site", ""))
     assert (sum(ages["due"]), sum(sum(row["due"]) for row in ages["domains"])) == (count, count)
 
 
