@@ -1,7 +1,7 @@
 #!/bin/sh
 # Fetch the Debian packages that the scenes need.
 #
-#   tests/debian.sh [PACKAGE...]        postfix with SASL, exim4-daemon-light, postgrey, msmtp, curl, chromium and PACKAGE...
+#   tests/debian.sh [PACKAGE...]        what is listed below, and PACKAGE...
 #
 # Quiet, and quick when everything is there. It never fails: what it could not fetch it names, one line each,
 # and the tests that need it skip (or fail, with CI=true).

@@ -73,7 +73,9 @@ class Api:
             OpenCalls(self._healthz, self._readyz, self._metrics, self._openapi),
         )
         self._description = describe(self.calls)
-        self._console = Console(self._authorization, clock, self._bodies, control=control, acceptance=acceptance)
+        self._console = Console(
+            settings.hostname, self._authorization, clock, self._bodies, control=control, acceptance=acceptance
+        )
 
     def read_tokens(self) -> Tokens | None:
         """Read the file of tokens, if there is one. Raises ConfigError."""

@@ -62,6 +62,7 @@ class Console:
 
     def __init__(
         self,
+        host: str,
         authorization: Authorization,
         clock: Clock,
         bodies: Bodies,
@@ -74,7 +75,7 @@ class Console:
         self._bodies = bodies
         self._control = control
         self._acceptance = acceptance
-        self._pages = Pages()
+        self._pages = Pages(host)
 
     def routes(self) -> list[Route]:
         """Give every page and action."""

@@ -28,17 +28,17 @@ _COLUMNS = (  # a column's heading, the order that sorts by it, and what it mean
     ("Queued", "queued", "recipients that wait or are being tried"),
     ("Deferred", "", "of them, for a later attempt"),
     ("Sent/min", "delivered", "recipients delivered within the last minute"),
-    ("Deferrals/min", "deferrals", "attempts that were deferred within the last minute"),
+    ("Defer/min", "deferrals", "attempts that were deferred within the last minute"),
     ("Oldest", "oldest", "how long the oldest recipient has waited"),
     ("State", "state", "what holds it back, and when that ends"),
 )
 _CALM = frozenset({"window", "pace", "turn", "opening", "slower", "max_window", "max_sessions", "asleep", ""})
-_TROUBLES = {
-    "hold": "asked for a rest",
-    "connect_failed": "cannot be reached",
-    "daily_limit": "takes no more for now",
-    "narrow": "has come down to one session",
-    "old": "has mail that waits for more than an hour",
+_TROUBLES = {  # of one, and of several
+    "hold": ("1 receiver blocks us, or asked for a rest", "{} receivers block us, or asked for a rest"),
+    "connect_failed": ("1 receiver cannot be reached", "{} receivers cannot be reached"),
+    "daily_limit": ("1 receiver takes no more for now", "{} receivers take no more for now"),
+    "narrow": ("1 lane has come down to one session", "{} lanes have come down to one session"),
+    "old": ("1 lane has mail that waits for more than an hour", "{} lanes have mail that waits for more than an hour"),
 }
 _DONE = {
     "suspend": "Suspended: it touches {count}.",
@@ -69,8 +69,10 @@ class Visit:
 class Pages:
     """See the module."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str) -> None:
+        """Read the templates; `host` is the name by which the daemon is known."""
         self.rendering = Rendering()
+        self._host = host
 
     def lanes(self, visit: Visit, seen: Json, asked: Mapping[str, str], *, closed: str) -> str:
         """Show many lanes. `asked` is match, state, order and start; `closed` says why no mail is taken."""
@@ -132,7 +134,10 @@ class Pages:
                 "total": sum(ages[name]),
                 "rows": _shape(ages, name),
             }
-            for name, title in (("due", "In line, or being tried"), ("deferred", "Deferred, for a later attempt"))
+            for name, title in (
+                ("due", "In line, being tried, or suspended"),
+                ("deferred", "Deferred, for a later attempt"),
+            )
         ]
         return self._page(
             "queue.html",
@@ -207,6 +212,7 @@ class Pages:
             {
                 "layout": "fragment.html" if visit.fragment else "layout.html",
                 "visit": visit,
+                "host": self._host,
                 "now": words.instant(visit.now),
                 "here": template.removesuffix(".html"),
                 "refresh_ms": round(1000 * refresh_s) if live else 0,
@@ -225,11 +231,18 @@ def _query(given: Mapping[str, str]) -> str:
 def _lane_row(lane: Json) -> dict[str, Any]:
     """Give what a template shows of a lane."""
     by = lane["blocked_by"]
-    mood = "held" if lane["state"] == "suspended" else "calm" if by in _CALM else "warn" if by == "retry" else "bad"
+    if lane["state"] == "suspended":
+        mood = "held"
+    elif by not in _CALM:
+        mood = "warn" if by == "retry" else "bad"
+    elif lane["state"] == "throttled":
+        mood = "limited"
+    else:
+        mood = "idle" if by == "asleep" or not (lane["queued"] or lane["sessions"]) else "calm"
     return {
         **lane,
         "spark": drawing.sparkline(lane["trend"]["windows"]),
-        "mood": "idle" if by == "asleep" or (not lane["queued"] and not lane["sessions"]) else mood,
+        "mood": mood,
         "word": "asleep" if by == "asleep" else lane["state"],
     }
 
@@ -268,11 +281,9 @@ def _attention(seen: Json, closed: str) -> list[dict[str, Any]]:
             "/suspensions",
         )
     for trouble in seen["troubles"]:
-        lanes = trouble["lanes"]
-        many = trouble["count"]
-        who = "1 lane" if many == 1 else f"{words.count(many)} lanes"
-        text = f"{who} {_TROUBLES[trouble['trouble']]}" if many == 1 else f"{who}: each {_TROUBLES[trouble['trouble']]}"
-        tell("warn" if trouble["trouble"] in {"narrow", "old"} else "bad", f"{text}.", "", lanes)
+        one, several = _TROUBLES[trouble["trouble"]]
+        text = one if trouble["count"] == 1 else several.format(words.count(trouble["count"]))
+        tell("warn" if trouble["trouble"] in {"narrow", "old"} else "bad", f"{text}.", "", trouble["lanes"])
     if seen["suspensions"]:
         are = "suspension holds" if seen["suspensions"] == 1 else "suspensions hold"
         tell("held", f"{words.count(seen['suspensions'])} {are} mail back.", "/suspensions")

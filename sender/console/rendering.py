@@ -8,6 +8,7 @@ browser can be told to take none (`api/console.py`: the content security policy)
 from __future__ import annotations
 
 import hashlib
+import re
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,7 @@ class Rendering:
                 "age": words.age,
                 "when": _when,
                 "lane_url": _lane_url,
+                "breakable": _breakable,
                 "quoted": lambda text: safe(quote(text, safe="")),
                 "static": lambda name: safe(f"/static/{name}?v={self._versions[name]}"),
                 "drawn": safe,
@@ -61,6 +63,11 @@ def _when(at: str | None, now: str = "") -> str:
         return "–"  # noqa: RUF001 - nothing stands here
     shown = words.moment(at, now)
     return safe(f'<time datetime="{escape(at)}" title="{escape(at)}">{escape(shown)}</time>')
+
+
+def _breakable(name: str) -> str:
+    """Show a long name that may go on in the next line after a dot or a slash."""
+    return safe(re.sub(r"([./])", r"\1<wbr>", escape(name)))
 
 
 def _lane_url(name: str) -> str:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 LARGEST = 20  # domains that are shown
 FOUND = 100  # recipients that are shown of those that were looked for
+_KEPT_FOR = 10.0  # times what it took to count them, figures of the queues will do for an overview
 _COUNTED = 50  # queues of one message in which it is counted who is ahead
 
 
@@ -38,6 +39,8 @@ class Control:
         self._around = around
         self._spool = around.spool
         self._clock = around.clock
+        self._report: tuple[float, list[Row]] | None = None  # until when (steady clock) these rows will do
+        self._acts = 0  # that have changed the queues
 
     # reading
 
@@ -69,7 +72,9 @@ class Control:
     async def overview(self, listing: Listing) -> Row:
         """Show lanes, and beside them what is queued in all, and what needs attention."""
         now = self._clock.wall()
-        rows = await self._spool.queue_report(now)
+        # What is asked for every two seconds need not be counted each time, where that takes long.
+        report = self._report
+        rows = report[1] if report and self._clock.steady() < report[0] else await self._counted()
         candidates = self._candidates(rows)
         queue = views.queue_view(rows, self._held())
         faults = [Fault.of(suspension.reason) for suspension in self._dispatcher.suspensions]
@@ -78,12 +83,26 @@ class Control:
             "queue": {name: value for name, value in queue.items() if name != "domains"},
             "troubles": [
                 {"trouble": trouble, "count": count, "lanes": [views.brief_lane(self._of(one), now) for one in few]}
-                for trouble, (count, few) in troubles(candidates).items()
+                for trouble, (count, few) in troubles(candidates, self._clock.steady()).items()
             ],
             "held": sum(fault is not None for fault in faults),  # messages, for a fault of their own
             "suspensions": sum(fault is None for fault in faults),
             "failing": self._around.committer.failing,
         }
+
+    async def _counted(self) -> list[Row]:
+        """Count what is queued, and keep that for as long as ten times what it took."""
+        began, acts = self._clock.steady(), self._acts
+        rows = await self._spool.queue_report(self._clock.wall())
+        ended = self._clock.steady()
+        if acts == self._acts:
+            self._report = ended + _KEPT_FOR * (ended - began), rows
+        return rows
+
+    def _changed(self) -> None:
+        """Count anew the next time: an operator has changed the queues."""
+        self._report = None
+        self._acts += 1
 
     def _candidates(self, rows: list[Row]) -> list[Candidate]:
         """Put the lanes, awake or not, beside their queues."""
@@ -190,7 +209,7 @@ class Control:
         """Count the spool for the gauges."""
         survey = Survey()
         held = self._held()
-        for row in await self._spool.queue_report(self._clock.wall()):
+        for row in await self._counted():
             suspended = row["held"] + (row["queued"] if held(row) else 0)
             scheduled, deferred = (0, 0) if held(row) else (row["scheduled"], row["deferred"])
             for state, count in (
@@ -242,6 +261,7 @@ class Control:
         async with self._dispatcher.moving(selection):
             suspension_id, touched = await self._spool.suspend(selection, now=now, until=until, reason=reason)
             await self._dispatcher.reload_suspensions()
+        self._changed()
         self._tell("suspended", selection, reason)
         if selection.kind is Kind.SOURCE:
             touched = self._queued_for_source(selection.value)
@@ -264,6 +284,7 @@ class Control:
     async def _resumed(self, selection: Selection, reason: str) -> None:
         await self._dispatcher.reload_suspensions()
         await self._dispatcher.refresh()
+        self._changed()
         self._tell("resumed", selection, reason)
 
     async def retry(self, selection: Selection) -> int:
@@ -276,6 +297,7 @@ class Control:
                     touched += await self._spool.retry(by_domain, now=self._clock.wall())
         else:
             touched = await self._spool.retry(selection, now=self._clock.wall())
+        self._changed()
         for lane in self._dispatcher.lanes.values():
             lane.try_now()
         await self._dispatcher.refresh()
@@ -293,11 +315,15 @@ class Control:
             results = [Result(recipient=recipient, verdict=verdict, detail=text) for recipient in message.recipients]
             self._around.settler.settle(message, results, Way(), metrics)
 
-        return await self._dispatcher.remove(selection, text, bounced=bounced)
+        touched = await self._dispatcher.remove(selection, text, bounced=bounced)
+        self._changed()
+        return touched
 
     async def delete(self, selection: Selection, reason: str) -> int:
         """End a selection silently."""
-        return await self._dispatcher.remove(selection, reason or "deleted by an operator", bounced=None)
+        touched = await self._dispatcher.remove(selection, reason or "deleted by an operator", bounced=None)
+        self._changed()
+        return touched
 
     async def set_window(self, name: str, limit: int, reason: str) -> Row:
         """Set the window of a lane until the next try or refusal, and show it. Raises LaneError, Problem."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from sender.engine.lane import Lane
     from sender.engine.listing import Candidate
 
 OLD_S = 3600.0  # mail that waits longer than this is shown, whatever its lane does
@@ -25,12 +26,12 @@ class Trouble(StrEnum):
     OLD = "old"
 
 
-def troubles(candidates: Iterable[Candidate]) -> dict[Trouble, tuple[int, list[Candidate]]]:
-    """Give how many lanes have each trouble, and a few of them."""
+def troubles(candidates: Iterable[Candidate], now: float) -> dict[Trouble, tuple[int, list[Candidate]]]:
+    """Give how many lanes have each trouble, and a few of them. `now` is of the steady clock."""
     found: dict[Trouble, list[tuple[int, str, Candidate]]] = {}
     for candidate in candidates:
         queued = sum(row["queued"] + row["in_flight"] for row in candidate.rows)
-        trouble = _trouble(candidate, queued)
+        trouble = _trouble(candidate, queued, now)
         if trouble is not None:
             found.setdefault(trouble, []).append((-queued, candidate.name, candidate))
     return {
@@ -40,18 +41,23 @@ def troubles(candidates: Iterable[Candidate]) -> dict[Trouble, tuple[int, list[C
     }
 
 
-def _trouble(candidate: Candidate, queued: int) -> Trouble | None:
-    lane = candidate.lane
+def _trouble(candidate: Candidate, queued: int, now: float) -> Trouble | None:
     if not queued:
         return None
-    if lane is not None:
-        by = lane.standing.blocked_by
-        if by in {Trouble.BLOCKED, Trouble.UNREACHABLE, Trouble.LIMITED}:
-            return Trouble(by)
-        if lane.window.limit == 1 < lane.window.ceiling and not lane.window.growing:
-            return Trouble.NARROW
-        if lane.suspended:
-            return None
-    # What waits for its instant has no age.
-    old = any(row["oldest_age_s"] >= OLD_S for row in candidate.rows)
-    return Trouble.OLD if old else None
+    lane = candidate.lane
+    trouble = None if lane is None else _trouble_of(lane, now)
+    # What waits for its instant has no age, and what an operator holds may be old.
+    old = any(row["oldest_age_s"] >= OLD_S for row in candidate.rows) and (lane is None or not lane.suspended)
+    return trouble or (Trouble.OLD if old else None)
+
+
+def _trouble_of(lane: Lane, now: float) -> Trouble | None:
+    """Say what a running lane suffers from."""
+    if now < lane.window.hold_until:
+        return Trouble.BLOCKED
+    if lane.dialing.failure and not lane.sessions:
+        return Trouble.UNREACHABLE
+    if now < lane.restraint.lane_until:
+        return Trouble.LIMITED
+    narrow = lane.window.limit == 1 < lane.window.ceiling and not lane.window.growing
+    return Trouble.NARROW if narrow else None

@@ -96,9 +96,10 @@ class Visitor:
         await self.page.wait_for_function(expression, arg=argument)
 
     async def looked_again(self) -> None:
-        """Wait until the script has taken over a later state of the page."""
-        before = await self.page.evaluate("document.querySelector('main').dataset.looks || '0'")
-        await self.until("before => document.querySelector('main').dataset.looks > before", before)
+        """Have the script look now, as when one comes back to a page, and wait until it has taken over what is new."""
+        before = await self.page.evaluate("Number(document.querySelector('main').dataset.looks || 0)")
+        await self.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        await self.until("before => Number(document.querySelector('main').dataset.looks) > before", before)
 
     async def fits(self) -> bool:
         """Tell whether the page is no wider than the window."""

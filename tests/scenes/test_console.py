@@ -125,7 +125,7 @@ async def test_what_is_shown_is_what_the_calls_say_while_a_lane_shrinks(world: W
     assert await visitor.go() == 200
     (shown,) = await visitor.page.evaluate(_CELLS)
     assert shown["name"] == "default/mx.capped.test"
-    await world.submit([world.message(f"more{number}@capped.test") for number in range(200)])
+    await world.submit([world.message(f"more{number}@capped.test") for number in range(80)])
     cell = "() => document.querySelector('table.lanes tbody td:nth-child(3) b').innerText === '2'"
     await visitor.until(cell)
     lane = (await _api(world, "/v1/lanes"))["lanes"][0]
@@ -139,7 +139,7 @@ async def test_what_is_shown_is_what_the_calls_say_while_a_lane_shrinks(world: W
 
     await world.until_true("the page is what the API says", agrees)
     totals = dict(zip(await visitor.texts(".totals dt"), await visitor.texts(".totals dd"), strict=True))
-    assert (totals["Accepted"], totals["Delivered"], totals["Queued"]) == ("211", "211", "0")
+    assert (totals["Accepted"], totals["Delivered"], totals["Queued"]) == ("91", "91", "0")
 
 
 async def test_a_lanes_page_tells_what_was_refused_and_with_which_words(world: World, arrive: Arrive) -> None:
@@ -240,7 +240,6 @@ async def test_what_receivers_say_is_text(world: World, arrive: Arrive) -> None:
     visitor = await arrive()
     for path in ("/", "/lanes/default/mx.full.test", f"/messages/{message_id}", "/search?q=user0@full.test"):
         await visitor.go(path)
-        await visitor.page.wait_for_load_state("networkidle")
         assert not await visitor.page.evaluate("Boolean(window.hacked) || document.images.length > 0")
     await visitor.go(f"/messages/{message_id}")
     assert _HOSTILE in await visitor.text(".recipient tbody tr:nth-child(2) .reply")
@@ -384,3 +383,25 @@ async def test_it_works_without_its_script(world: World, arrive: Arrive) -> None
     assert await visitor.page.get_attribute("th[aria-sort]", "aria-sort") == "descending"
     await visitor.go("/queue")
     assert await visitor.texts(".shape .total td:nth-child(2)") == ["3"]
+
+
+async def test_what_needs_attention_is_said_first(world: World, arrive: Arrive) -> None:
+    """Who blocks us, who cannot be reached and what is held stand above the lanes, each with its reason and a link."""
+    blocks = "421 4.7.0 [TS01] Messages from {peer} temporarily deferred due to user complaints"
+    await world.site("blocking.test", Behaviour(name="mx.blocking.test", max_sessions=0, refuse_with=blocks))
+    world.dns.mx("gone.test", [(10, "mx.gone.test")])
+    world.dns.a("mx.gone.test", "127.0.0.250")
+    await world.start({"retry": {"schedule": ["1h"]}, "delivery": {"connect_backoff": "5m"}})
+    visitor = await arrive()
+    await visitor.go()
+    assert "Nothing." in await visitor.text("#attention")
+    await world.command("suspend", "--domain", "held.test", "--reason", "they asked")
+    await world.submit([world.message(f"user@{domain}") for domain in ("blocking.test", "gone.test", "held.test")])
+    await visitor.until("() => document.querySelectorAll('#attention > ul > li').length === 3")
+    said = await visitor.texts("#attention > ul > li")
+    assert said[0].startswith("1 receiver blocks us, or asked for a rest. default/mx.blocking.test 1 queued;")
+    assert said[1].startswith("1 receiver cannot be reached. default/mx.gone.test 1 queued;")
+    assert "mx.gone.test[127.0.0.250]: while connecting" in said[1]
+    assert said[2] == "1 suspension holds mail back."
+    await visitor.click("#attention >> text=default/mx.gone.test")
+    assert (await visitor.text("h1")).startswith("default/mx.gone.test ")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sender.core.explain.words import BLOCKS, coming, count
+from sender.core.explain.words import BLOCKS, coming, count, hold
 from sender.core.selection import Fault
 
 if TYPE_CHECKING:
@@ -15,12 +15,12 @@ def explain_shortly(lane: Mapping[str, Any], now: float) -> str:
     """Say what holds a lane back and when that ends, or what it does. Instants are seconds since 1970."""
     by, at = lane["blocked_by"], lane["next_change_at"]
     when = coming(at, now) if at is not None else ""
+    if by == "suspended" or lane["suspension"] is not None:
+        return _suspended(lane["suspension"], now)
     if by == "":
         return _unblocked(lane)
     if by == "asleep":
-        return "asleep: no mail is due" if _due(lane) <= 0 else "no process serves it"
-    if by == "suspended":
-        return _suspended(lane["suspension"], now)
+        return "no mail is due" if _due(lane) <= 0 else "no process serves it"
     if by == "window":
         one = lane["window"] == 1
         sessions = "the one session" if one else f"all {count(lane['window'], 'session')}"
@@ -30,7 +30,7 @@ def explain_shortly(lane: Mapping[str, Any], now: float) -> str:
         return f"no connection: {lane['connect_failure'] or 'a fault on this side'}" + (
             f"; tried again {when}" if when else ""
         )
-    why = BLOCKS.get(by, by)
+    why = hold(lane) if by == "hold" else BLOCKS.get(by, by)
     return f"{why}; that ends {when}" if when else why
 
 

@@ -14,7 +14,7 @@ from sender.console.pages import RECIPIENTS, ROWS, Pages, Visit
 
 from .values import NOW, ages, found, lane, message, overview, suspension
 
-PAGES = Pages()
+PAGES = Pages("mta.example.com")
 VISIT = Visit(now=NOW, path="/", may_act=True, logged_in=True, name="anna")
 ASKED = {"match": "", "state": "", "order": "queued", "start": ""}
 
@@ -31,7 +31,8 @@ class _Read(HTMLParser):
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.shape.append((tag, tuple(name for name, _ in attrs)))
+        if tag != "wbr":  # where a line may end
+            self.shape.append((tag, tuple(name for name, _ in attrs)))
         self.attributes += [(tag, name, value or "") for name, value in attrs]
 
     def handle_data(self, data: str) -> None:
@@ -104,11 +105,15 @@ def test_a_template_in_a_reply_is_not_run() -> None:
         ({}, "the disk is nearly full", "No mail is taken: the disk is nearly full."),
         ({"held": 1}, "", "1 message is held for a fault"),
         ({"suspensions": 2}, "", "2 suspensions hold mail back."),
-        ({"troubles": [{"trouble": "hold", "count": 1, "lanes": [lane("a")]}]}, "", "1 lane asked for a rest."),
+        (
+            {"troubles": [{"trouble": "hold", "count": 1, "lanes": [lane("a")]}]},
+            "",
+            "1 receiver blocks us, or asked for a rest.",
+        ),
         (
             {"troubles": [{"trouble": "connect_failed", "count": 9, "lanes": [lane("a")]}]},
             "",
-            "9 lanes: each cannot be",
+            "9 receivers cannot be reached",
         ),
         ({"troubles": [{"trouble": "narrow", "count": 1, "lanes": [lane("a")]}]}, "", "come down to one session"),
         ({"troubles": [{"trouble": "old", "count": 1, "lanes": [lane("a")]}]}, "", "waits for more than an hour"),

@@ -20,7 +20,7 @@ from .figures import NOW, lane
         ({"queued": 5}, "opens one session after another, until one is refused"),
         ({"queued": 5, "growing": False}, "nothing holds it back"),
         ({"queued": 5, "connect_failure": "refused"}, "the last connection failed: refused"),
-        ({"blocked_by": "asleep"}, "asleep: no mail is due"),
+        ({"blocked_by": "asleep"}, "no mail is due"),
         ({"blocked_by": "asleep", "queued": 5}, "no process serves it"),
         (
             {"blocked_by": "window", "window": 3, "next_change_at": NOW + 12},
@@ -38,6 +38,11 @@ from .figures import NOW, lane
             'suspended ("they asked"), it goes on by itself in 5s',
         ),
         ({"blocked_by": "suspended", "suspension": {"reason": "", "until": None}}, "suspended, until it is resumed"),
+        ({"blocked_by": "", "suspension": {"reason": "", "until": None}}, "suspended, until it is resumed"),
+        (
+            {"blocked_by": "hold", "taught": {"cause": "blocked"}, "next_change_at": NOW + 30},
+            "the receiver refused us for our reputation; that ends in 30s",
+        ),
         ({"blocked_by": "suspended"}, "suspended, until it is resumed"),
     ],
     ids=lambda value: "" if isinstance(value, str) else str(value.get("blocked_by", "open")),
