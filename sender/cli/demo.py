@@ -100,8 +100,8 @@ async def _go_on(daemon: Daemon) -> None:
 
 
 async def _trickle(daemon: Daemon) -> None:
-    async with _client(daemon) as client:
-        while True:
+    while True:
+        async with _client(daemon) as client:  # no listener keeps one for ever
             for mailbox in _mailboxes():
                 await _send(client, mailbox)
                 await asyncio.sleep(_TRICKLE_S)

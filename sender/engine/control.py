@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from sender.core.errors import Problem
@@ -76,7 +77,9 @@ class Control:
         report = self._report
         rows = report[1] if report and self._clock.steady() < report[0] else await self._counted()
         candidates = self._candidates(rows)
+        await asyncio.sleep(0)  # of ten thousand lanes each step takes a while: others go between
         queue = views.queue_view(rows, self._held())
+        await asyncio.sleep(0)
         faults = [Fault.of(suspension.reason) for suspension in self._dispatcher.suspensions]
         return {
             **await self._listed(candidates, listing, now),

@@ -13,7 +13,7 @@ import pytest
 
 from sender.clock import Clock
 from sender.daemon import Role
-from sender.intake.tokens import new_token
+from sender.intake.tokens import digest, new_token
 from tests.dialogs.api.client import Answer
 from tests.dialogs.api.house import MESSAGE, House
 
@@ -319,10 +319,14 @@ async def test_a_login_ends_with_its_time_its_token_and_its_cookie(make_house: M
     await browser.log_in(house.tokens["reader"])
     assert (await browser.get("/queue")).status == 200
     path = house.daemon.settings.path("tokens.toml")
-    path.write_text(path.read_text().replace("[reader]", "[renamed]"))
-    house.daemon.reload(house.daemon.settings)
-    assert (await browser.get("/queue")).status == 303
-    await browser.log_in(house.tokens["reader"])
+    text = path.read_text()
+    other = new_token()
+    for changed in (text.replace("[reader]", "[renamed]"), text.replace(digest(house.tokens["reader"]), digest(other))):
+        path.write_text(changed)
+        house.daemon.reload(house.daemon.settings)
+        assert (await browser.get("/queue")).status == 303
+    await browser.log_in(other)
+    assert (await browser.get("/queue")).status == 200
     await browser.post("/logout", {})
     assert browser.cookies == {}
 

@@ -45,6 +45,16 @@ async def test_what_waits_for_a_later_attempt_is_counted_apart(spool: Spool) -> 
     assert (sum(ages["due"]), sum(ages["deferred"])) == (1, 0)
 
 
+async def test_what_was_put_off_without_an_attempt_is_in_line(spool: Spool) -> None:
+    """Who was throttled was not tried: it keeps its place, and its age."""
+    await spool.accept(mail(at=NOW - 6 * _MINUTE))
+    (claimed,) = await claim(spool)
+    (recipient,) = claimed.recipients
+    await spool.release([recipient.id], {recipient.id: NOW + 60})
+    ages = await _ages(spool)
+    assert (ages["due"][1], sum(ages["deferred"])) == (1, 0)
+
+
 async def test_the_largest_domains_come_first_and_the_sums_have_all(spool: Spool) -> None:
     """Of more domains than are shown the smaller ones count only in the sums."""
     for number, domain in enumerate(("a.test", "b.test", "c.test")):
