@@ -95,10 +95,14 @@ class Visitor:
         """Wait until an expression of the page is true."""
         await self.page.wait_for_function(expression, arg=argument)
 
-    async def looked_again(self) -> None:
-        """Have the script look now, as when one comes back to a page, and wait until it has taken over what is new."""
-        before = await self.page.evaluate("Number(document.querySelector('main').dataset.looks || 0)")
+    async def look(self) -> None:
+        """Have the script look now, as when one comes back to a page."""
         await self.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+
+    async def looked_again(self) -> None:
+        """Have the script look now, and wait until it has taken over what is new."""
+        before = await self.page.evaluate("Number(document.querySelector('main').dataset.looks || 0)")
+        await self.look()
         await self.until("before => Number(document.querySelector('main').dataset.looks) > before", before)
 
     async def fits(self) -> bool:

@@ -284,7 +284,7 @@ async def test_it_fits_a_telephone_in_light_and_dark(world: World, arrive: Arriv
     for scheme in ("light", "dark"):
         visitor = await arrive(viewport=NARROW, color_scheme=scheme)
         pages = ("/", "/lanes/default/mx.full.test", "/queue", "/suspensions", "/search?q=full.test")
-        for path in (*pages, f"/messages/{message_id}", "/nowhere"):
+        for path in (*pages, f"/messages/{message_id}", "/nowhere")[:: 1 if scheme == "light" else 3]:
             assert await visitor.go(path) == (404 if path == "/nowhere" else 200)
             assert await visitor.fits(), path
         visitor.wrong = [said for said in visitor.wrong if "404" not in said]
@@ -363,9 +363,11 @@ async def test_it_says_when_the_daemon_does_not_answer(world: World, arrive: Arr
     await visitor.go()
     await visitor.looked_again()
     await world.stop()
+    await visitor.look()
     await visitor.until("() => document.getElementById('status').innerText.includes('has not answered since')")
     assert await visitor.page.locator(".totals").count() == 1
     await world.start()
+    await visitor.look()
     await visitor.until("() => document.getElementById('status').hidden")
     visitor.wrong.clear()  # a browser notes every request that has no answer
 
