@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import parse_qsl, quote, urlencode
 
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
@@ -55,6 +55,14 @@ _UNCHANGING = {"Cache-Control": "public, max-age=31536000, immutable", "X-Conten
 _DONE = "sender_done"
 _FIELDS, _DIGITS = 20, 15
 _TITLES = {403: "Not allowed", 404: "Not found", 405: "Not so", 409: "Not here", 422: "Not understood", 503: "Not now"}
+
+
+class _Look(NamedTuple):
+    """Somebody looks at a page: who, whom to ask, and since when (steady clock)."""
+
+    visit: Visit
+    control: Control
+    began_at: float
 
 
 class Console:
@@ -125,7 +133,7 @@ class Console:
     # pages
 
     async def _lanes(self, request: Request) -> Response:
-        visit, control = self._begin(request)
+        look = self._begin(request)
         given = request.query_params
         asked = {
             "match": given.get("match", "").strip(),
@@ -134,51 +142,51 @@ class Console:
             "start": given.get("start", ""),
         }
         listing = read_listing({**asked, "limit": str(ROWS), "brief": "1"})
-        seen = await control.overview(listing)
+        seen = await look.control.overview(listing)
         closed = "" if self._acceptance is None else self._acceptance.closed_for
-        return self._end(request, visit, lambda visit: self._pages.lanes(visit, seen, asked, closed=closed))
+        return self._end(request, look, lambda visit: self._pages.lanes(visit, seen, asked, closed=closed))
 
     async def _lane(self, request: Request) -> Response:
-        visit, control = self._begin(request)
-        lane = await control.lane(request.path_params["name"])
+        look = self._begin(request)
+        lane = await look.control.lane(request.path_params["name"])
         span = request.query_params.get("span", "all")
         span = span if span in SPANS else "all"
-        return self._end(request, visit, lambda visit: self._pages.lane(visit, lane, span))
+        return self._end(request, look, lambda visit: self._pages.lane(visit, lane, span))
 
     async def _queue(self, request: Request) -> Response:
-        visit, control = self._begin(request)
+        look = self._begin(request)
         given = request.query_params
         domain, site, stream = (given.get(key, "").strip() for key in ("domain", "site", "stream"))
-        ages = await control.ages(domain=domain, site=site, stream=stream)
+        ages = await look.control.ages(domain=domain, site=site, stream=stream)
         asked = {"domain": domain, "site": site, "stream": stream}
-        return self._end(request, visit, lambda visit: self._pages.queue(visit, ages, asked))
+        return self._end(request, look, lambda visit: self._pages.queue(visit, ages, asked))
 
     async def _message(self, request: Request) -> Response:
-        visit, control = self._begin(request)
+        look = self._begin(request)
         message_id = request.path_params["id"]
-        message = await control.message(message_id)
+        message = await look.control.message(message_id)
         if message is None:
             raise ApiError(404, f"there is no message {message_id}, or it ended and was forgotten")
         start = read_listing({"start": request.query_params.get("start", "")}).start
-        return self._end(request, visit, lambda visit: self._pages.message(visit, message, start))
+        return self._end(request, look, lambda visit: self._pages.message(visit, message, start))
 
     async def _search(self, request: Request) -> Response:
-        visit, control = self._begin(request)
+        look = self._begin(request)
         sought = request.query_params.get("q", "").strip().strip("<>")
-        if _is_id(sought) and await control.message(sought) is not None:
+        if _is_id(sought) and await look.control.message(sought) is not None:
             return RedirectResponse(f"/messages/{quote(sought)}", 303, _HEADERS)
         found = None
         if sought:
             whole = "@" in sought.strip("@")
-            found = await control.find(rcpt_to=sought if whole else "", domain="" if whole else sought.strip("@"))
-        return self._end(request, visit, lambda visit: self._pages.search(visit, sought, found))
+            found = await look.control.find(rcpt_to=sought if whole else "", domain="" if whole else sought.strip("@"))
+        return self._end(request, look, lambda visit: self._pages.search(visit, sought, found))
 
     async def _suspensions(self, request: Request) -> Response:
-        visit, control = self._begin(request)
+        look = self._begin(request)
         given = request.query_params
-        rows = suspensions_view(control.suspensions())
+        rows = suspensions_view(look.control.suspensions())
         kind, value = given.get("kind", ""), given.get("value", "")
-        return self._end(request, visit, lambda visit: self._pages.suspensions(visit, rows, kind, value))
+        return self._end(request, look, lambda visit: self._pages.suspensions(visit, rows, kind, value))
 
     async def _static(self, request: Request) -> Response:
         name = request.path_params["name"]
@@ -187,12 +195,11 @@ class Console:
             raise ApiError(404, f"there is no file {name}")
         return Response(found[0], headers=_UNCHANGING, media_type=found[1])
 
-    def _begin(self, request: Request) -> tuple[Visit, Control]:
+    def _begin(self, request: Request) -> _Look:
         """Let in who may read. Raises ApiError, NotLoggedInError."""
         token = self._sessions.reader(request)
         visit = Visit(
             now=self._clock.wall(),
-            took_s=self._clock.steady(),
             path=_path(request),
             name="" if token is None else token.name,
             logged_in=token is not None,
@@ -200,11 +207,11 @@ class Console:
             fragment="fragment" in request.query_params,
             done=_read_done(request.cookies.get(_DONE, "")),
         )
-        return visit, self._delivering
+        return _Look(visit, self._delivering, self._clock.steady())
 
-    def _end(self, request: Request, begun: Visit, make: Callable[[Visit], str]) -> Response:
+    def _end(self, request: Request, look: _Look, make: Callable[[Visit], str]) -> Response:
         """Answer with a page, whose script comes back the later the longer it took."""
-        visit = replace(begun, now=self._clock.wall(), took_s=self._clock.steady() - begun.took_s)
+        visit = replace(look.visit, now=self._clock.wall(), took_s=self._clock.steady() - look.began_at)
         response = _html(make(visit), 200)
         if visit.done is not None and not visit.fragment and request.method == "GET":
             response.delete_cookie(_DONE, httponly=True, samesite="strict")
@@ -280,8 +287,8 @@ def _path(request: Request) -> str:
 
 def _here(path: str) -> str:
     """Give a path of ours, whatever somebody would have us send browsers to."""
-    good = path.startswith("/") and not path.startswith("//") and "\\" not in path and path.isprintable()
-    return path if good and path.isascii() and not urlsplit(path).netloc else "/"
+    good = path.startswith("/") and not path.startswith("//") and "\\" not in path
+    return path if good and path.isascii() and path.isprintable() else "/"
 
 
 def _read_done(cookie: str) -> tuple[str, int] | None:

@@ -11,9 +11,8 @@ import base64
 import hmac
 import secrets
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
-from sender.api.authorization import check_local, check_origin
+from sender.api.authorization import check_local, check_origin, from_our_host
 from sender.api.errors import ApiError
 from sender.intake.tokens import Scope
 
@@ -90,7 +89,7 @@ class Sessions:
 
     def _set(self, request: Request, response: Response, value: str, age_s: int) -> None:
         """Set the cookie. Whether the browser came by https, a proxy may not tell; the browser's own `Origin` does."""
-        secure = urlsplit(request.headers.get("origin", "")).scheme == "https"
+        secure = request.headers.get("origin", "").startswith("https://")
         response.set_cookie(_COOKIE, value, max_age=age_s, httponly=True, samesite="strict", secure=secure)
 
     def _find(self, cookie: str) -> Token | None:
@@ -103,16 +102,13 @@ class Sessions:
             token = self._authorization.tokens.named(base64.urlsafe_b64decode(name).decode(), now)
         except ValueError:
             return None
-        good = token is not None and now < int(until)
-        return (
-            token
-            if good and hmac.compare_digest(signature.encode(), self._signature(token, int(until)).encode())
-            else None
-        )
+        if token is None or now >= int(until):
+            return None
+        good = hmac.compare_digest(signature.encode(), self._signature(token, int(until)).encode())
+        return token if good else None
 
-    def _signature(self, token: Token | None, until: int) -> str:
-        digest = "" if token is None else token.digest
-        return hmac.new(self._key, f"{digest} {until}".encode(), "sha256").hexdigest()
+    def _signature(self, token: Token, until: int) -> str:
+        return hmac.new(self._key, f"{token.digest} {until}".encode(), "sha256").hexdigest()
 
 
 def check_form(request: Request) -> None:
@@ -124,6 +120,5 @@ def check_form(request: Request) -> None:
     site = request.headers.get("sec-fetch-site")
     if site is not None and site != "same-origin":
         raise ApiError(403, "only a form of the console itself may do this")
-    origin = request.headers.get("origin")
-    if site is None and (origin is None or urlsplit(origin).netloc.lower() != request.headers.get("host", "").lower()):
+    if site is None and not from_our_host(request):
         raise ApiError(403, "only a form of the console itself may do this")

@@ -252,13 +252,13 @@ def _totals(seen: Json) -> list[dict[str, Any]]:
     totals, queue = seen["totals"], seen["queue"]
     waiting = queue["queued"] + queue["in_flight"] + queue["suspended"]
     figures = [
-        ("Accepted", totals.get("accepted", 0), "", "recipients since the spool was made"),
-        ("Delivered", totals.get("delivered", 0), "", "recipients since the spool was made"),
-        ("Bounced", totals.get("bounced", 0) + totals.get("expired", 0), "", "or expired: returned to their senders"),
-        ("Queued", waiting, "", "recipients now, with those that are suspended or being tried"),
-        ("Deferred", queue["deferred"], "", "of them, for a later attempt"),
+        ("Accepted", totals.get("accepted", 0), "recipients since the spool was made"),
+        ("Delivered", totals.get("delivered", 0), "recipients since the spool was made"),
+        ("Bounced", totals.get("bounced", 0) + totals.get("expired", 0), "or expired: returned to their senders"),
+        ("Queued", waiting, "recipients now, with those that are suspended or being tried"),
+        ("Deferred", queue["deferred"], "of them, for a later attempt"),
     ]
-    shown = [{"name": name, "value": words.count(value), "means": means} for name, value, _, means in figures]
+    shown = [{"name": name, "value": words.count(value), "means": means} for name, value, means in figures]
     return [*shown, {"name": "Oldest", "value": words.age(queue["oldest_age_s"]), "means": "how long it has waited"}]
 
 

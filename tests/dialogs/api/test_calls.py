@@ -199,6 +199,7 @@ async def test_i12_secrets_are_in_no_log_no_error_and_no_event(
     [
         {"Origin": "https://evil.example"},
         {"Origin": "null"},
+        {"Origin": "http://["},
         {"Origin": "http://127.0.0.1:1"},
         {"Sec-Fetch-Site": "cross-site"},
         {"Host": "evil.example", "Origin": "http://evil.example"},

@@ -221,7 +221,7 @@ async def test_forms_of_other_sites_do_nothing(house: House) -> None:
     browser = _Browser(house)
     elsewhere: tuple[dict[str, str], ...] = (
         *({"sec_fetch_site": site} for site in ("cross-site", "same-site", "none")),
-        *({"sec_fetch_site": "", "origin": origin} for origin in ("", "null", "https://evil.example")),
+        *({"sec_fetch_site": "", "origin": origin} for origin in ("", "null", "http://[", "https://evil.example")),
         {"sec_fetch_site": "", "origin": "http://127.0.0.1:1"},
         {"host": "evil.example", "origin": "http://evil.example"},
         {"host": "evil.example"},
