@@ -161,7 +161,13 @@ async def test_a_lanes_page_tells_what_was_refused_and_with_which_words(world: W
     rows = await visitor.texts("#changes tbody tr")
     assert len(rows) == len(lane["history"])
     assert sum("421 4.7.0" in row for row in rows) == len(refusals)
-    assert await visitor.texts("#explanation li") == (await _api(world, "/v1/lanes/mx.capped.test"))["explanation"]
+
+    async def agrees() -> bool:
+        await visitor.looked_again()
+        explanation = (await _api(world, "/v1/lanes/mx.capped.test"))["explanation"]
+        return bool(await visitor.texts("#explanation li") == explanation)
+
+    await world.until_true("the sentences are the API's, which tell the time", agrees)
     await visitor.click(".spans >> text=15m")
     assert await marks.count() == len(refusals)
 
