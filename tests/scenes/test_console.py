@@ -271,7 +271,6 @@ async def test_the_keyboard_is_enough(world: World, arrive: Arrive) -> None:
     assert await visitor.page.evaluate("document.activeElement.innerText") == "default/mx.full.test"
     outline = await visitor.page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
     assert outline == "solid"
-    await visitor.page.evaluate("document.activeElement.dataset.mine = 1")
     await visitor.looked_again()
     assert await visitor.page.evaluate("document.activeElement.innerText") == "default/mx.full.test"
     await keyboard.press("Enter")
@@ -281,6 +280,25 @@ async def test_the_keyboard_is_enough(world: World, arrive: Arrive) -> None:
         await keyboard.press("Tab")
         order.append(await visitor.page.evaluate("document.activeElement.innerText || document.activeElement.name"))
     assert order.index("Lanes") < order.index("15m") < order.index("Suspend") < order.index("Forget")
+
+
+async def test_rows_change_places_and_keep_the_focus(world: World, arrive: Arrive) -> None:
+    """When a lane comes to have the most mail, its row moves up; it is the same row, and who was there still is."""
+    await _deferred(world, count=2)
+    await world.site("more.test", Behaviour(full_prefixes=("user",)))
+    await world.send("user@more.test")
+    visitor = await arrive()
+    await visitor.go()
+    names = ["default/mx.full.test", "default/mx.more.test"]
+    await visitor.until("() => document.querySelectorAll('tbody th').length === 2")
+    assert await visitor.texts("tbody th") == names
+    await visitor.page.focus("tbody tr:nth-child(2) th a")
+    await visitor.page.evaluate("document.activeElement.mine = true")
+    await world.submit([world.message(f"user{number}@more.test") for number in range(4)])
+    await visitor.until("() => document.querySelector('tbody th').innerText === 'default/mx.more.test'")
+    assert await visitor.texts("tbody th") == names[::-1]
+    assert await visitor.page.evaluate("document.activeElement.mine === true")
+    assert await visitor.page.evaluate("document.activeElement.innerText") == "default/mx.more.test"
 
 
 async def test_it_fits_a_telephone_in_light_and_dark(world: World, arrive: Arrive) -> None:
