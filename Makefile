@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo run test coverage bench format clean
+.PHONY: demo --stay run test coverage bench format clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/installed: pyproject.toml
@@ -17,7 +17,11 @@ $(VENV)/installed-test: $(VENV)/installed
 	touch $@
 
 demo: $(VENV)/installed
-	$(BIN)/sender demo $(ARGS)
+	$(BIN)/sender demo $(ARGS) $(filter --stay,$(MAKECMDGOALS))
+
+# `make demo -- --stay`: make takes the word for a target.
+--stay:
+	@:
 
 run: $(VENV)/installed
 	$(BIN)/sender serve --config config/sender.toml

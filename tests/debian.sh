@@ -1,8 +1,7 @@
 #!/bin/sh
 # Fetch the Debian packages that the scenes need.
 #
-#   tests/debian.sh [PACKAGE...]        postfix with SASL, exim4-daemon-light, postgrey, msmtp, curl, systemd (whose
-#                                       programs check units), logrotate, prometheus, strace and PACKAGE...
+#   tests/debian.sh [PACKAGE...]        what is listed below, and PACKAGE...
 #
 # Quiet, and quick when everything is there. It never fails: what it could not fetch it names, one line each,
 # and the tests that need it skip (or fail, with CI=true).
@@ -101,7 +100,9 @@ refusal=
 command -v apt-get >/dev/null && command -v dpkg-query >/dev/null || refusal='this is not Debian'
 [ -n "$refusal" ] || [ "$(id -u)" -eq 0 ] || refusal='only root may install it'
 
-for package in postfix libsasl2-modules exim4-daemon-light postgrey msmtp curl systemd logrotate prometheus strace "$@"; do
+packages='postfix libsasl2-modules exim4-daemon-light postgrey msmtp curl systemd logrotate prometheus strace chromium'
+# shellcheck disable=SC2086 # a list of words
+for package in $packages "$@"; do
     case $package in
         exim4-daemon-light | logrotate | prometheus)
             if [ -n "$refusal" ]; then

@@ -100,6 +100,51 @@ class QueueAnswer(Answer):
     domains: list[DomainAnswer]
 
 
+class AgeAnswer(Answer):
+    """Recipients by the age of their message since it was accepted: a count for each column."""
+
+    due: list[int] = Field(description="in line, or being tried again now")
+    deferred: list[int] = Field(description="for a later attempt")
+
+
+class DomainAgeAnswer(AgeAnswer):
+    """Those of one domain."""
+
+    domain: str
+    site: str | None
+
+
+class AgesAnswer(AgeAnswer):
+    """All that are queued, and those of the largest domains. What is to be sent later has no age."""
+
+    minutes: list[int] = Field(description="where columns end: the first is younger than minutes[0]")
+    domains: list[DomainAgeAnswer]
+    took_s: float
+
+
+class FoundRecipientAnswer(Answer):
+    """One recipient that was found; `id` is that of its message."""
+
+    rcpt_to: str
+    id: str
+    state: State
+    attempts: int
+    next_attempt_at: str | None
+    domain: str
+    site: str | None
+    stream: str
+    mail_from: str
+    accepted_at: str | None
+    ended_at: str | None = Field(description="of the message: when its last recipient ended")
+
+
+class FoundAnswer(Answer):
+    """What was found."""
+
+    recipients: list[FoundRecipientAnswer]
+    complete: bool = Field(description="there are no others")
+
+
 class TrendAnswer(Answer):
     """The window at even distances of the last quarter of an hour, or since the lane began."""
 
@@ -134,6 +179,7 @@ class LaneAnswer(Answer):
     share: str
     shared_with: list[str]
     trend: TrendAnswer
+    why: str = Field(description="what holds it back and when that ends, in a few words")
     history: list[Objects] = []
     explanation: list[str] = []
 

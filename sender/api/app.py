@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -14,7 +15,8 @@ from sender.api.authorization import Authorization, Caller
 from sender.api.batches import Batches
 from sender.api.bodies import Bodies
 from sender.api.calls import Asked
-from sender.api.errors import ANSWERS, ApiError, json_answer
+from sender.api.console import Console
+from sender.api.errors import ANSWERS, ApiError, http_error, json_answer
 from sender.api.idempotency import Idempotency
 from sender.api.models import checked
 from sender.api.openapi import describe
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from sender.intake.acceptance import Acceptance
     from sender.settings import Settings
     from sender.spool.sqlite import SqliteSpool
+
+_NOT_FOUND = 404
 
 
 class Api:
@@ -72,6 +76,9 @@ class Api:
             OpenCalls(self._healthz, self._readyz, self._metrics, self._openapi, self._events_schema),
         )
         self._description = describe(self.calls)
+        self._console = Console(
+            settings.hostname, self._authorization, clock, self._bodies, control=control, acceptance=acceptance
+        )
 
     def read_tokens(self) -> Tokens | None:
         """Read the file of tokens, if there is one. Raises ConfigError."""
@@ -88,9 +95,17 @@ class Api:
         for call in self.calls:
             paths.setdefault(call.path, {})[call.method] = call
         routes = [Route(path, self._endpoint(calls), methods=list(calls)) for path, calls in paths.items()]
-        application = Starlette(routes=routes, exception_handlers=ANSWERS)
+        answers = {**ANSWERS, HTTPException: self._http_error}
+        application = Starlette(routes=[*routes, *self._console.routes()], exception_handlers=answers)
         application.router.redirect_slashes = False
         return application
+
+    async def _http_error(self, request: Request, error: HTTPException) -> Response:
+        """Answer browsers, which ask for pages, with a page."""
+        if "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/v1/"):
+            text = f"there is no page {request.url.path}" if error.status_code == _NOT_FOUND else error.detail
+            return self._console.refusal(error.status_code, text, error.headers)
+        return await http_error(request, error)
 
     def _endpoint(self, calls: Mapping[str, Call]) -> Callable[[Request], Awaitable[Response]]:
         """Make what answers to one path."""

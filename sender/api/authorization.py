@@ -56,7 +56,8 @@ class Authorization:
     def admit(self, request: Request, scope: Scope) -> Caller:
         """Find who calls. Raises ApiError."""
         if self.tokens is None:
-            _check_local(request)
+            check_local(request)
+            check_origin(request)
             return Caller()
         shown = request.headers.getlist("authorization")
         if not shown:
@@ -74,22 +75,32 @@ class Authorization:
         return Caller(token)
 
 
-def _check_local(request: Request) -> None:
-    """Let only this machine call. Raises ApiError."""
+def check_local(request: Request) -> None:
+    """Let only this machine call, under its own name. Raises ApiError."""
     if not _is_loopback(request.client.host if request.client else ""):
         raise ApiError(403, "only this machine may call: there is no http.tokens_file")
-    host = request.headers.get("host", "")
-    origin = request.headers.get("origin")
-    if request.headers.get("sec-fetch-site") == "cross-site" or (
-        origin is not None and urlsplit(origin).netloc.lower() != host.lower()
-    ):
-        raise ApiError(403, "pages of other sites may not call")
     try:
-        name = urlsplit(f"//{host}").hostname or ""
+        name = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
     except ValueError:
         name = ""
     if name != "localhost" and not _is_loopback(name):
         raise ApiError(403, "the Host of the request is not this machine")
+
+
+def check_origin(request: Request) -> None:
+    """Let no page of another site call. Raises ApiError."""
+    elsewhere = "origin" in request.headers and not from_our_host(request)
+    if elsewhere or request.headers.get("sec-fetch-site") == "cross-site":
+        raise ApiError(403, "pages of other sites may not call")
+
+
+def from_our_host(request: Request) -> bool:
+    """Tell whether a browser says that a request comes from a page of the host that it goes to."""
+    try:
+        place = urlsplit(request.headers.get("origin", "")).netloc
+    except ValueError:
+        return False
+    return bool(place) and place.lower() == request.headers.get("host", "").lower()
 
 
 def _is_loopback(host: str) -> bool:

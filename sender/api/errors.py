@@ -85,7 +85,8 @@ async def _refused(_request: Request, error: ApiError) -> Response:
     return json_answer(error.body, error.status, error.headers)
 
 
-async def _http_error(_request: Request, error: HTTPException) -> Response:
+async def http_error(_request: Request, error: HTTPException) -> Response:
+    """Answer for what has no such path or method."""
     body = {"error": WORDS.get(error.status_code, "error"), "detail": error.detail}
     return json_answer(body, error.status_code, error.headers)
 
@@ -116,7 +117,7 @@ async def _our_error(request: Request, _error: Exception) -> Response:
 
 ANSWERS: dict[Any, Any] = {
     ApiError: _refused,
-    HTTPException: _http_error,
+    HTTPException: http_error,
     LaneError: _no_lane,
     SpoolError: _spool_error,
     RefusedFieldError: _field,

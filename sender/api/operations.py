@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.responses import StreamingResponse
 
@@ -12,12 +12,13 @@ from sender.core.address import canonical_domain
 from sender.core.errors import AddressError
 from sender.core.quantity import parse_duration
 from sender.core.selection import Kind, Selection
+from sender.engine.control import FOUND, LARGEST
 from sender.engine.listing import Listing, Order
 from sender.observe.events import instant
 from sender.observe.traces import TooManyFollowersError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from starlette.responses import Response
     from starlette.types import Receive, Scope, Send
@@ -26,12 +27,14 @@ if TYPE_CHECKING:
     from sender.api.models import LaneBody, MemoryBody, SelectionBody, SuspensionBody
     from sender.engine.control import Control
     from sender.observe.traces import Follower
+    from sender.spool.contract import Suspension
 
 NDJSON = "application/x-ndjson"
 _LONGEST_S = 3650 * 86400.0
 _FOLLOWED = {"lane", "site", "domain"}
 _STATES = frozenset({"", "open", "throttled", "suspended"})
 _DIGITS = 9
+_MOST = 1000  # domains or recipients that are shown
 
 
 def read_listing(given: Mapping[str, str]) -> Listing:
@@ -61,6 +64,21 @@ def _count(given: Mapping[str, str], name: str) -> int | None:
     return int(text)
 
 
+def suspensions_view(suspensions: Iterable[Suspension]) -> list[dict[str, Any]]:
+    """Show what is held."""
+    return [
+        {
+            "id": suspension.id,
+            "kind": suspension.selection.kind,
+            "value": suspension.selection.value,
+            "since": instant(suspension.since),
+            "until": None if suspension.until is None else instant(suspension.until),
+            "reason": suspension.reason,
+        }
+        for suspension in suspensions
+    ]
+
+
 class Operations:
     """`control` is None where this process does not deliver."""
 
@@ -79,6 +97,22 @@ class Operations:
         """Show recipients by state and domain."""
         wanted = {key: asked.request.query_params.get(key, "") for key in ("domain", "site", "stream")}
         return json_answer(await self._engine.queue(**wanted))
+
+    async def ages(self, asked: Asked) -> Response:
+        """Show recipients by age."""
+        given = asked.request.query_params
+        domain, site, stream = (given.get(key, "") for key in ("domain", "site", "stream"))
+        limit = min(_count(given, "limit") or LARGEST, _MOST)
+        return json_answer(await self._engine.ages(domain=domain, site=site, stream=stream, limit=limit))
+
+    async def find(self, asked: Asked) -> Response:
+        """Find recipients by their address or domain."""
+        given = asked.request.query_params
+        rcpt_to, domain = given.get("rcpt_to", ""), given.get("domain", "")
+        if bool(rcpt_to) == bool(domain):
+            raise ApiError.of_fields([("rcpt_to", "give one of rcpt_to, domain")])
+        limit = min(_count(given, "limit") or FOUND, _MOST)
+        return json_answer(await self._engine.find(rcpt_to=rcpt_to, domain=domain, limit=limit))
 
     async def lanes(self, asked: Asked) -> Response:
         """Show every lane, or those that are asked for."""
@@ -103,26 +137,12 @@ class Operations:
 
     async def suspensions(self, _asked: Asked) -> Response:
         """Show what is held."""
-        return json_answer(
-            {
-                "suspensions": [
-                    {
-                        "id": suspension.id,
-                        "kind": suspension.selection.kind,
-                        "value": suspension.selection.value,
-                        "since": instant(suspension.since),
-                        "until": None if suspension.until is None else instant(suspension.until),
-                        "reason": suspension.reason,
-                    }
-                    for suspension in self._engine.suspensions()
-                ]
-            }
-        )
+        return json_answer({"suspensions": suspensions_view(self._engine.suspensions())})
 
     async def traces(self, asked: Asked) -> Response:
         """Follow SMTP dialogues as they go on."""
         given = {key: value for key, value in asked.request.query_params.items() if value}
-        for_s = _duration(given.pop("for", None))
+        for_s = duration_of(given.pop("for", None))
         if len(given) != 1 or not given.keys() <= _FOLLOWED:
             raise ApiError.of_fields([("", f"exactly one of {', '.join(sorted(_FOLLOWED))} must be given")])
         if "lane" in given:
@@ -154,13 +174,13 @@ class Operations:
         """Hold a selection."""
         body: SuspensionBody = asked.body
         suspension_id, touched = await self._engine.suspend(
-            _selection(body), for_s=_duration(body.for_), reason=body.reason
+            selection_of(body), for_s=duration_of(body.for_), reason=body.reason
         )
         return json_answer({"id": suspension_id, "recipients": touched}, 201)
 
     async def resume(self, asked: Asked) -> Response:
         """Let a selection go again."""
-        return json_answer({"recipients": await self._engine.resume(_selection(asked.body))})
+        return json_answer({"recipients": await self._engine.resume(selection_of(asked.body), asked.body.reason)})
 
     async def resume_id(self, asked: Asked) -> Response:
         """End one suspension."""
@@ -172,17 +192,17 @@ class Operations:
 
     async def retry(self, asked: Asked) -> Response:
         """Make deferred mail due now."""
-        return json_answer({"recipients": await self._engine.retry(_selection(asked.body))})
+        return json_answer({"recipients": await self._engine.retry(selection_of(asked.body))})
 
     async def bounce(self, asked: Asked) -> Response:
         """Return mail to its senders."""
         body: SelectionBody = asked.body
-        return json_answer({"recipients": await self._engine.bounce(_of_mail(body), body.reason)})
+        return json_answer({"recipients": await self._engine.bounce(mail_of(body), body.reason)})
 
     async def delete(self, asked: Asked) -> Response:
         """Remove mail without a notice."""
         body: SelectionBody = asked.body
-        return json_answer({"recipients": await self._engine.delete(_of_mail(body), body.reason)})
+        return json_answer({"recipients": await self._engine.delete(mail_of(body), body.reason)})
 
 
 class _Followed(StreamingResponse):
@@ -205,15 +225,16 @@ class _Followed(StreamingResponse):
                 timer.cancel()
 
 
-def _selection(body: SelectionBody) -> Selection:
+def selection_of(body: SelectionBody) -> Selection:
     """Read the one thing that a call is about."""
     kind = next(kind for kind in Kind if getattr(body, kind) is not None)
     value = "" if kind is Kind.ALL else getattr(body, kind)
     return Selection(kind, value.lower() if kind is Kind.DOMAIN else value)
 
 
-def _of_mail(body: SelectionBody) -> Selection:
-    selection = _selection(body)
+def mail_of(body: SelectionBody) -> Selection:
+    """Read what a call that ends mail is about. Raises ApiError."""
+    selection = selection_of(body)
     if selection.kind is Kind.SOURCE:
         raise ApiError.of_fields([("source", "mail in the queue has no source yet; give another selection")])
     return selection
@@ -226,7 +247,8 @@ def _domain(text: str) -> str:
         raise ApiError.of_fields([("domain", error.rule)]) from error
 
 
-def _duration(text: str | None) -> float | None:
+def duration_of(text: str | None) -> float | None:
+    """Read for how long; None: until it is resumed. Raises ApiError."""
     if text is None:
         return None
     try:

@@ -34,6 +34,8 @@ _RAISED_CAP, _RAISED_AFTER_S = 12, 4.0
 _LIMIT_S = 120.0
 _TOLD = 4  # changes of the window, first and last
 _PLAIN_WIDTH = 110
+_TRICKLE_S = 0.05  # between two messages, when it stays
+_WAVE, _WAVE_EVERY_S = 600, 20.0  # messages to the capped receiver, so that its limit is felt
 
 
 def register(commands: Commands) -> None:
@@ -42,9 +44,13 @@ def register(commands: Commands) -> None:
         "demo",
         help="Deliver 2,000 messages to receivers on loopback and watch.",
         description="Run the daemon and four receivers on loopback, submit 2,000 messages, and show the lanes.",
-        epilog="example: sender demo --stay",
+        epilog="example: sender demo --stay (or: make demo -- --stay)",
     )
-    parser.add_argument("--stay", action="store_true", help="go on running afterwards, until interrupted")
+    parser.add_argument(
+        "--stay",
+        action="store_true",
+        help="go on afterwards with a trickle of mail, until interrupted: see the console",
+    )
     parser.set_defaults(run=_demo)
 
 
@@ -62,18 +68,49 @@ async def _run(folder: Path, *, stay: bool) -> int:
             console.print("Receivers on loopback, looked up by MX:")
             for place in PLACES:
                 console.print(f"  {', '.join(place.domains)}: {place.text}")
+            if stay:
+                console.print(f"The console: {_url(daemon)}")
             began_at = time.monotonic()
             raising = asyncio.create_task(_raise_cap(sandbox, console))
-            submitting = asyncio.create_task(_submit_all(daemon))
+            submitting = asyncio.create_task(_submit_all(daemon, _mailboxes()))
             ended = await _watch(daemon, console, submitting)
             raising.cancel()
             await _report(daemon, sandbox, console, time.monotonic() - began_at)
             if stay:
-                console.print(f"\nStill running: http://127.0.0.1:{daemon.http_port}/metrics; Ctrl-C ends it.")
-                await asyncio.Event().wait()
+                console.print(
+                    f"\nStill running, with {1 / _TRICKLE_S:.0f} messages a second to all, and {_WAVE} at once "
+                    f"to the capped one every {_WAVE_EVERY_S:.0f} seconds.\n"
+                    f"The console: {_url(daemon)} (metrics: {_url(daemon)}metrics). Ctrl-C ends it."
+                )
+                await _go_on(daemon)
         finally:
             await daemon.stop(drain_s=10)
     return 0 if ended else 1
+
+
+def _url(daemon: Daemon) -> str:
+    return f"http://127.0.0.1:{daemon.http_port}/"
+
+
+async def _go_on(daemon: Daemon) -> None:
+    """Keep mail flowing for ever."""
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_trickle(daemon))
+        group.create_task(_waves(daemon))
+
+
+async def _trickle(daemon: Daemon) -> None:
+    while True:
+        async with _client(daemon) as client:  # no listener keeps one for ever
+            for mailbox in _mailboxes():
+                await _send(client, mailbox)
+                await asyncio.sleep(_TRICKLE_S)
+
+
+async def _waves(daemon: Daemon) -> None:
+    while True:
+        await asyncio.sleep(_WAVE_EVERY_S)
+        await _submit_all(daemon, (f"user{number}@capped.test" for number in range(_WAVE)))
 
 
 def _settings(folder: Path, sandbox: Sandbox) -> configuration.Settings:
@@ -105,19 +142,24 @@ def _mailboxes() -> Iterator[str]:
                 del left[domain]
 
 
-async def _submit_all(daemon: Daemon) -> None:
-    mailboxes = _mailboxes()
+async def _submit_all(daemon: Daemon, mailboxes: Iterator[str]) -> None:
     await asyncio.gather(*(_submit(daemon, mailboxes) for _ in range(_SUBMITTERS)))
 
 
 async def _submit(daemon: Daemon, mailboxes: Iterator[str]) -> None:
-    client = aiosmtplib.SMTP(
-        hostname="127.0.0.1", port=daemon.listeners[0].ports[0], local_hostname="client.test", start_tls=False
-    )
-    async with client:
+    async with _client(daemon) as client:
         for mailbox in mailboxes:
-            message = f"From: news@news.test\r\nTo: {mailbox}\r\nSubject: Demo\r\n\r\nGood news for {mailbox}.\r\n"
-            await client.sendmail("news@news.test", [mailbox], message)
+            await _send(client, mailbox)
+
+
+def _client(daemon: Daemon) -> aiosmtplib.SMTP:
+    port = daemon.listeners[0].ports[0]
+    return aiosmtplib.SMTP(hostname="127.0.0.1", port=port, local_hostname="client.test", start_tls=False)
+
+
+async def _send(client: aiosmtplib.SMTP, mailbox: str) -> None:
+    message = f"From: news@news.test\r\nTo: {mailbox}\r\nSubject: Demo\r\n\r\nGood news for {mailbox}.\r\n"
+    await client.sendmail("news@news.test", [mailbox], message)
 
 
 async def _raise_cap(sandbox: Sandbox, console: Console) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sender.cli.common import Commands, ask, command, print_json, query, quoted, settings_of
 from sender.cli.tables import print_table
-from sender.core.errors import SenderError
+from sender.core.errors import ConfigError, Problem, SenderError
 from sender.core.quantity import duration_text
 from sender.core.reply import sanitised
 
@@ -40,6 +40,9 @@ def register(commands: Commands) -> None:
     )
     for name in ("domain", "site", "stream"):
         parser.add_argument(f"--{name}", help=f"only this {name}")
+    parser.add_argument(
+        "--ages", action="store_true", help="by domain and age, as qshape(1); --domain is part of a name"
+    )
     parser = command(
         commands,
         "message",
@@ -49,12 +52,15 @@ def register(commands: Commands) -> None:
         reads=True,
         asks=True,
     )
-    parser.add_argument("id", metavar="ID")
+    parser.add_argument("id", metavar="ID", nargs="?", default="")
+    parser.add_argument("--to", metavar="ADDRESS", default="", help="list the messages for a recipient instead")
 
 
 def _queue(arguments: argparse.Namespace) -> int:
     wanted = {name: getattr(arguments, name) or "" for name in ("domain", "site", "stream")}
     wanted["domain"] = wanted["domain"].lower()
+    if arguments.ages:
+        return _ages(arguments, wanted)
     queue = ask(
         settings_of(arguments),
         "GET",
@@ -92,7 +98,54 @@ def _queue(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _ages(arguments: argparse.Namespace, wanted: dict[str, str]) -> int:
+    ages = ask(
+        settings_of(arguments),
+        "GET",
+        f"/v1/queue/ages{query(**wanted)}",
+        token=arguments.token,
+        offline=lambda control: control.ages(domain=wanted["domain"], site=wanted["site"], stream=wanted["stream"]),
+    )
+    if arguments.json:
+        print_json(ages)
+        return 0
+    minutes = ages["minutes"]
+    columns = ("T", *map(str, minutes), f"{minutes[-1]}+")
+    for word in ("due", "deferred"):
+        print(f"{word}, by minutes since acceptance")
+        rows = [("TOTAL", ages[word]), *((domain["domain"], domain[word]) for domain in ages["domains"])]
+        print_table(("", *columns), ((name, sum(counts), *counts) for name, counts in rows if sum(counts)))
+        print()
+    return 0
+
+
+def _found(arguments: argparse.Namespace) -> int:
+    found = ask(
+        settings_of(arguments),
+        "GET",
+        f"/v1/messages{query(rcpt_to=arguments.to)}",
+        token=arguments.token,
+        offline=lambda control: control.find(rcpt_to=arguments.to),
+    )
+    if arguments.json:
+        print_json(found)
+        return 0
+    rows = (
+        (r["id"], r["rcpt_to"], r["state"], r["attempts"], r["accepted_at"], r["next_attempt_at"] or "")
+        for r in found["recipients"]
+    )
+    print_table(("message", "recipient", "state", "attempts", "accepted", "next attempt"), rows)
+    if not found["complete"]:
+        print("and others (only the newest are shown)")
+    return 0 if found["recipients"] else 1
+
+
 def _message(arguments: argparse.Namespace) -> int:
+    if bool(arguments.id) == bool(arguments.to):
+        raise ConfigError([Problem("command line", "ID", arguments.id, "give an id, or --to with an address")])
+    if arguments.to:
+        return _found(arguments)
+
     async def offline(control: Control) -> dict[str, Any] | None:
         return await control.message(arguments.id)
 

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sender.core.errors import Problem, SenderError
 from sender.core.identity import id_number
 from sender.core.outcome import Outcome, Reason, Scope, Verdict
-from sender.core.selection import Kind, Selection
+from sender.core.selection import Fault, Kind, Selection
 from sender.engine import views
 from sender.engine.gauges import Survey
 from sender.engine.learned import VERSION
 from sender.engine.listing import Candidate, Listing, chosen
+from sender.engine.overview import troubles
 from sender.engine.placement import place
 from sender.engine.results import Result, Way
 from sender.observe.events import instant
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 _Key = TypeVar("_Key", str, tuple[str, str])
 _SLICE = 1000  # queues that are counted in one go
+LARGEST = 20  # domains that are shown
+FOUND = 100  # recipients that are shown of those that were looked for
+_KEPT_FOR = 10.0  # times what it took to count them, figures of the queues will do for an overview
 _COUNTED = 50  # queues of one message in which it is counted who is ahead
 
 
@@ -42,6 +46,8 @@ class Control:
         self._around = around
         self._spool = around.spool
         self._clock = around.clock
+        self._report: tuple[float, list[Row]] | None = None  # until when (steady clock) these rows will do
+        self._acts = 0  # that have changed the queues
 
     # reading
 
@@ -55,12 +61,63 @@ class Control:
         ]
         return views.queue_view(wanted, self._held())
 
+    async def ages(self, *, domain: str = "", site: str = "", stream: str = "", limit: int = LARGEST) -> Row:
+        """Count recipients by age, in all and of the largest domains."""
+        now = self._clock.wall()
+        return await self._spool.age_report(now, domain=domain, site=site, stream=stream, limit=limit)
+
+    async def find(self, *, rcpt_to: str = "", domain: str = "", limit: int = FOUND) -> Row:
+        """Find recipients of an address, or of a domain, the newest first."""
+        found = await self._spool.find_recipients(rcpt_to=rcpt_to, domain=domain, limit=limit)
+        return views.found_view(found, self._dispatcher.suspensions, self._clock.wall())
+
     async def lanes(self, listing: Listing | None = None) -> Row:
         """Show lanes, how many there are of those that were asked for, and in all; and the recipients since ever."""
         listing, now = listing or Listing(), self._clock.wall()
+        return await self._listed(self._candidates(await self._spool.queue_report(now)), listing, now)
+
+    async def overview(self, listing: Listing) -> Row:
+        """Show lanes, and beside them what is queued in all, and what needs attention."""
+        now = self._clock.wall()
+        # What is asked for every two seconds need not be counted each time, where that takes long.
+        report = self._report
+        rows = report[1] if report and self._clock.steady() < report[0] else await self._counted()
+        candidates = self._candidates(rows)
+        await asyncio.sleep(0)  # of ten thousand lanes each step takes a while: others go between
+        queue = views.queue_view(rows, self._held())
+        await asyncio.sleep(0)
+        faults = [Fault.of(suspension.reason) for suspension in self._dispatcher.suspensions]
+        return {
+            **await self._listed(candidates, listing, now),
+            "queue": {name: value for name, value in queue.items() if name != "domains"},
+            "troubles": [
+                {"trouble": trouble, "count": count, "lanes": [views.brief_lane(self._of(one), now) for one in few]}
+                for trouble, (count, few) in troubles(candidates, self._clock.steady()).items()
+            ],
+            "held": sum(fault is not None for fault in faults),  # messages, for a fault of their own
+            "suspensions": sum(fault is None for fault in faults),
+            "failing": self._around.committer.failing,
+        }
+
+    async def _counted(self) -> list[Row]:
+        """Count what is queued, and keep that for as long as ten times what it took."""
+        began, acts = self._clock.steady(), self._acts
+        rows = await self._spool.queue_report(self._clock.wall())
+        ended = self._clock.steady()
+        if acts == self._acts:
+            self._report = ended + _KEPT_FOR * (ended - began), rows
+        return rows
+
+    def _changed(self) -> None:
+        """Count anew the next time: an operator has changed the queues."""
+        self._report = None
+        self._acts += 1
+
+    def _candidates(self, rows: list[Row]) -> list[Candidate]:
+        """Put the lanes, awake or not, beside their queues."""
         served: dict[str, list[Row]] = {}
         others: dict[str, list[Row]] = {}
-        for row in await self._spool.queue_report(now):
+        for row in rows:
             lane = self._lane_of(row)
             if lane is not None:
                 served.setdefault(lane.name, []).append(row)
@@ -68,10 +125,12 @@ class Control:
         candidates = [
             Candidate(name, lane, None, served.get(name, [])) for name, lane in self._dispatcher.lanes.items()
         ]
-        candidates += [
+        return candidates + [
             Candidate(name, None, memory, others.get(name.partition("/")[2], []))
             for name, memory in self._dispatcher.learned.asleep.items()
         ]
+
+    async def _listed(self, candidates: list[Candidate], listing: Listing, now: float) -> Row:
         shown, matching = chosen(candidates, listing, self._clock.steady())
         show = views.brief_lane if listing.brief else views.shown_lane
         return {
@@ -96,11 +155,14 @@ class Control:
             name = max(sharing, key=lambda lane: (lane.sessions, lane.stock.waiting)).name
         lane = lanes.get(name)
         if lane is not None:
-            figures = self._figures(lane, [row for row in rows if self._lane_of(row) is lane])
+            mine = [row for row in rows if self._lane_of(row) is lane]
+            figures = self._figures(lane, mine)
         else:
             site = name.partition("/")[2]
-            figures = self._remembered(name, learned.whole(name), [row for row in rows if row["site"] == site])
-        return views.shown_lane(figures, self._clock.wall())
+            mine = [row for row in rows if row["site"] == site]
+            figures = self._remembered(name, learned.whole(name), mine)
+        largest = views.queue_view(mine, self._held())["domains"][:LARGEST]
+        return {**views.shown_lane(figures, self._clock.wall()), "domains": largest}
 
     async def message(self, message_id: str) -> Row | None:
         """Show one message with what each recipient waits for."""
@@ -156,7 +218,7 @@ class Control:
         """Count the spool for the gauges; in slices, since there may be very many queues."""
         survey = Survey()
         held = self._held()
-        for number, row in enumerate(await self._spool.queue_report(self._clock.wall())):
+        for number, row in enumerate(await self._counted()):
             if number % _SLICE == _SLICE - 1:
                 await asyncio.sleep(0)
             suspended = row["held"] + (row["queued"] if held(row) else 0)
@@ -226,30 +288,32 @@ class Control:
         async with self._dispatcher.moving(selection):
             suspension_id, touched = await self._spool.suspend(selection, now=now, until=until, reason=reason)
             await self._dispatcher.reload_suspensions()
+        self._changed()
         if selection.kind is Kind.SOURCE:
             touched = self._queued_for_source(selection.value)
         held_until = None if until is None else instant(until)
         self._tell("suspended", selection, recipients=touched, until=held_until, reason=reason)
         return suspension_id, touched
 
-    async def resume(self, selection: Selection) -> int:
+    async def resume(self, selection: Selection, reason: str = "") -> int:
         """Let a selection go again."""
         touched = await self._spool.resume(selection, now=self._clock.wall())
-        await self._resumed(selection)
+        await self._resumed(selection, reason)
         return self._queued_for_source(selection.value) if selection.kind is Kind.SOURCE else touched
 
-    async def resume_id(self, suspension_id: int) -> int | None:
+    async def resume_id(self, suspension_id: int, reason: str = "") -> int | None:
         """End one suspension."""
         ended = [suspension for suspension in self._dispatcher.suspensions if suspension.id == suspension_id]
         touched = await self._spool.resume_id(suspension_id, now=self._clock.wall())
         if touched is not None and ended:
-            await self._resumed(ended[0].selection)
+            await self._resumed(ended[0].selection, reason)
         return touched
 
-    async def _resumed(self, selection: Selection) -> None:
+    async def _resumed(self, selection: Selection, reason: str) -> None:
         await self._dispatcher.reload_suspensions()
         await self._dispatcher.refresh()
-        self._tell("resumed", selection)
+        self._changed()
+        self._tell("resumed", selection, reason=reason)
 
     async def retry(self, selection: Selection) -> int:
         """Make deferred recipients due now, and try failed connections again."""
@@ -261,6 +325,7 @@ class Control:
                     touched += await self._spool.retry(by_domain, now=self._clock.wall())
         else:
             touched = await self._spool.retry(selection, now=self._clock.wall())
+        self._changed()
         for lane in self._dispatcher.lanes.values():
             lane.try_now()
         await self._dispatcher.refresh()
@@ -278,11 +343,15 @@ class Control:
             results = [Result(recipient=recipient, verdict=verdict, detail=text) for recipient in message.recipients]
             self._around.settler.settle(message, results, Way(), metrics)
 
-        return await self._dispatcher.remove(selection, text, bounced=bounced)
+        touched = await self._dispatcher.remove(selection, text, bounced=bounced)
+        self._changed()
+        return touched
 
     async def delete(self, selection: Selection, reason: str) -> int:
         """End a selection silently."""
-        return await self._dispatcher.remove(selection, reason or "deleted by an operator", bounced=None)
+        touched = await self._dispatcher.remove(selection, reason or "deleted by an operator", bounced=None)
+        self._changed()
+        return touched
 
     async def set_window(self, name: str, limit: int, reason: str) -> Row:
         """Set the window of a lane until the next try or refusal, and show it. Raises LaneError, Problem."""

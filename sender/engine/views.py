@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sender.core.explain import expected_at, explain_lane, explain_recipient
+from sender.core.explain import expected_at, explain_lane, explain_recipient, explain_shortly
 from sender.core.selection import Kind
 from sender.core.trend import trend
 from sender.engine.diary import Diary
@@ -119,13 +119,14 @@ def _queued(rows: Iterable[Row]) -> Row:
 
 def shown_lane(figures: Row, now: float) -> Row:
     """Put the trend and the explanation beside the figures, and write instants as text."""
-    return {**_dated({**figures, "trend": _trend(figures, now)}), "explanation": explain_lane(figures, now)}
+    words = {"why": explain_shortly(figures, now), "explanation": explain_lane(figures, now)}
+    return {**_dated({**figures, "trend": _trend(figures, now)}), **words}
 
 
 def brief_lane(figures: Row, now: float) -> Row:
     """Leave out how it came about, but for the trend: several lanes may share a long history."""
     brief = {key: value for key, value in figures.items() if key not in _LONG}
-    return _dated({**brief, "trend": _trend(figures, now)})
+    return {**_dated({**brief, "trend": _trend(figures, now)}), "why": explain_shortly(figures, now)}
 
 
 def _trend(figures: Row, now: float) -> Row:
@@ -205,6 +206,19 @@ def holding(suspensions: Iterable[Suspension], row: Row, message_id: str = "") -
         if selection.kind is Kind.MESSAGE and selection.value == message_id:
             return suspension
     return None
+
+
+def found_view(found: Row, suspensions: Sequence[Suspension], now: float) -> Row:
+    """Show recipients that were looked for."""
+    shown = []
+    for row in found["recipients"]:
+        held = row["state"] is State.SUSPENDED or holding(suspensions, row, message_id=row["id"]) is not None
+        state = recipient_state(row, now, held=held)
+        waits = state in {"queued", "deferred"}
+        one = {key: value for key, value in row.items() if key != "due_at"}
+        next_at = row["due_at"] if waits else None
+        shown.append(_dated({**one, "state": "queued" if state == "in_flight" else state, "next_attempt_at": next_at}))
+    return {**found, "recipients": shown}
 
 
 def message_view(report: Row, recipients: Iterable[tuple[Row, Row | None]], now: float) -> Row:

@@ -51,6 +51,7 @@ class Token(Account):
 
     def __init__(self, name: str, table: TokenTable) -> None:
         super().__init__(name, table)
+        self.digest = table.token
         self.scopes = frozenset(map(Scope, table.scopes))
         self._expires_at = None if table.expires is None else table.expires.timestamp()
 
@@ -98,6 +99,11 @@ class Tokens:
     def find(self, token: str, now: float) -> Token | None:
         """Give the token that somebody shows, if it is one, and still good."""
         found = self._tokens.get(digest(token))
+        return None if found is None or found.expired(now) else found
+
+    def named(self, name: str, now: float) -> Token | None:
+        """Give a token by its name, if there is one, and still good."""
+        found = next((token for token in self._tokens.values() if token.name == name), None)
         return None if found is None or found.expired(now) else found
 
 

@@ -312,6 +312,12 @@ class Spool(Protocol):
     async def queue_report(self, now: float) -> list[dict[str, Any]]:
         """Figures for each queue."""
 
+    async def age_report(self, now: float, *, domain: str, site: str, stream: str, limit: int) -> dict[str, Any]:
+        """Queued recipients by age, in all and of the largest domains; see `ages.py`."""
+
+    async def find_recipients(self, *, rcpt_to: str, domain: str, limit: int) -> dict[str, Any]:
+        """Recipients of an address, or of a domain, the newest first; ended ones too while they are kept."""
+
     async def message_report(self, message_id: int) -> dict[str, Any] | None:
         """A message and its recipients, ended ones too while they are kept."""
 

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sender.core.errors import SpoolError
 from sender.core.identity import MessageIds
-from sender.spool import accepting, claims, lanes, receipts, reports, schema, suspending, totals
+from sender.spool import accepting, ages, claims, lanes, receipts, reports, schema, suspending, totals
 from sender.spool.beside import Beside
+from sender.spool.finding import find_recipients
 from sender.spool.recovery import recover
 from sender.spool.wake import Waker, wake
 from sender.spool.writer import Writer
@@ -62,6 +63,7 @@ class SqliteSpool:
         self._beside: Beside | None = None
         self._waker: Waker | None = None
         self._look: asyncio.TimerHandle | None = None
+        self._finding = asyncio.Lock()
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="spool-reader")
         # Of the writing thread:
         self._queue_ids: dict[tuple[str, str, int], int] = {}
@@ -404,6 +406,19 @@ class SqliteSpool:
     async def queue_report(self, now: float) -> list[dict[str, Any]]:
         """Figures for each queue."""
         return await self._read(lambda c: reports.queue_report(c, now))
+
+    async def age_report(self, now: float, *, domain: str, site: str, stream: str, limit: int) -> dict[str, Any]:
+        """Queued recipients by age, in all and of the largest domains."""
+        wanted = {"domain": domain, "site": site, "stream": stream}
+        return await self._read(lambda c: ages.age_report(c, now, **wanted, limit=limit))
+
+    async def find_recipients(self, *, rcpt_to: str, domain: str, limit: int) -> dict[str, Any]:
+        """Recipients of an address, or of a domain; one search at a time, beside what else is read."""
+        async with self._finding:
+            try:
+                return await asyncio.to_thread(find_recipients, self.path, rcpt_to=rcpt_to, domain=domain, limit=limit)
+            except sqlite3.Error as error:
+                raise SpoolError("read", error) from error
 
     async def message_report(self, message_id: int) -> dict[str, Any] | None:
         """A message and its recipients."""

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
+import signal
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -120,11 +123,33 @@ async def test_a_wrong_address_is_not_enqueued(config: Path) -> None:
     assert not (config.parent / "spool").exists()
 
 
+def _page(url: str) -> str:
+    """Fetch a page, without what says when it was made."""
+    with urllib.request.urlopen(url, timeout=10) as response:  # noqa: S310 - our own daemon
+        text: str = response.read().decode()
+    return text.partition("<footer>")[0]
+
+
 @pytest.mark.scene
 async def test_the_demonstration_shows_a_window_that_shrinks_and_grows() -> None:
-    """`sender demo` delivers everything and tells how the limit was found."""
-    code, output, errors = await sender("demo")
-    assert (code, errors) == (0, "")
+    """`sender demo --stay` delivers everything, tells how the limit was found, and goes on with the console."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "sender", "demo", "--stay"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(_CHECKOUT)},
+    )
+    assert process.stdout is not None
+    async with asyncio.timeout(120):
+        output = (await process.stdout.readuntil(b"Ctrl-C ends it.")).decode()
+        url = re.findall(r"The console: (http://[0-9.:]+/)", output)[-1]
+        page = await asyncio.to_thread(_page, url)
+        assert "mx.<wbr>capped.<wbr>test" in page
+        while await asyncio.to_thread(_page, url) == page:  # noqa: ASYNC110 - mail goes on
+            await asyncio.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        _, errors = await process.communicate()
+    assert (process.returncode, errors) == (130, b"")
     assert "2000 delivered, 30 bounced" in output
     told = output[output.index("How the limit of default/mx.capped.test was found") :]
     assert 'refused: "421 4.7.0 mx.capped.test Error: too many connections' in told

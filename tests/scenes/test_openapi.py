@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 _EXAMPLES = 20  # of each call and mode
 _ENDLESS = "/v1/traces"  # its answer ends when the client goes away
-_ASKED, _WITH_BODY = 20, 9  # calls; schemathesis does not ask for the description again
+_ASKED, _WITH_BODY = 22, 9  # calls; schemathesis does not ask for the description again
 _CALLS = {
     *("POST /v1/messages", "POST /v1/batches", "GET /v1/messages/{id}", "GET /v1/queue", "GET /v1/lanes"),
+    *("GET /v1/messages", "GET /v1/queue/ages"),
     *("GET /v1/lanes/{name}", "POST /v1/lanes/{name}", "GET /v1/memory", "POST /v1/memory", "GET /v1/suspensions"),
     *("POST /v1/suspensions", "DELETE /v1/suspensions", "DELETE /v1/suspensions/{id}", "POST /v1/retries"),
     *("POST /v1/bounces", "POST /v1/deletions", "GET /healthz", "GET /readyz", "GET /metrics", "GET /openapi.json"),

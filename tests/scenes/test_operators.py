@@ -195,3 +195,27 @@ async def test_what_does_not_exist_is_said_so(world: World) -> None:
         assert (code, expected in text) == (1, True), text
     status, body = await world.get("/v1/lanes/nowhere.test")
     assert (status, b'"error":"not_found"' in body) == (404, True)
+
+
+@pytest.mark.parametrize("runs", [True, False], ids=["daemon", "offline"])
+async def test_the_queue_is_shown_by_age_and_a_recipient_is_found(world: World, runs: bool) -> None:  # noqa: FBT001
+    """`queue --ages` counts by domain and age, `message --to` lists the messages of an address; daemon or none."""
+    (message_id, *_) = await _with_deferred(world, 3)
+    if not runs:
+        await world.stop()
+    ages = await world.json("queue", "--ages", "--domain", "FULL")
+    assert (sum(ages["due"]), ages["deferred"][0], ages["domains"][0]["domain"]) == (0, 3, "full.test")
+    assert (await world.json("queue", "--ages", "--domain", "elsewhere"))["deferred"][0] == 0
+    code, text = await world.command("queue", "--ages")
+    assert code == 0
+    assert [line.split()[:3] for line in text.splitlines() if line.startswith(("TOTAL", "full.test"))] == [
+        ["TOTAL", "3", "3"],
+        ["full.test", "3", "3"],
+    ]
+    (found,) = (await world.json("message", "--to", "USER0@full.test"))["recipients"]
+    assert (found["id"], found["state"]) == (message_id, "deferred")
+    code, text = await world.command("message", "--to", "user0@full.test")
+    assert (code, message_id in text) == (0, True)
+    assert (await world.command("message", "--to", "nobody@full.test"))[0] == 1
+    assert (await world.command("message"))[0] == 2
+    assert (await world.command("message", message_id, "--to", "user0@full.test"))[0] == 2

@@ -6,5 +6,6 @@ tried since, what waits for what, and what happens next.
 
 from sender.core.explain.lane import explain_lane
 from sender.core.explain.recipient import expected_at, explain_recipient
+from sender.core.explain.short import explain_shortly
 
-__all__ = ["expected_at", "explain_lane", "explain_recipient"]
+__all__ = ["expected_at", "explain_lane", "explain_recipient", "explain_shortly"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sender.core.explain.rests import explain_rests
-from sender.core.explain.words import BLOCKS, ago, by_whom, coming, count, names, quote, suspension
+from sender.core.explain.words import BLOCKS, ago, by_whom, coming, count, hold, names, quote, suspension
 from sender.core.quantity import duration_text
 
 if TYPE_CHECKING:
@@ -18,10 +18,6 @@ _TAUGHT = {
     "slower": "messages took longer with more sessions, though none was refused",
     "overloaded": "the receiver said {by} that it has too much to do",
     "blocked": "the receiver refused us for our reputation {by}",
-}
-_HOLDS = {
-    "overloaded": "the receiver said that it has too much to do",
-    "blocked": "the receiver refused us for our reputation",
 }
 _ENDS = {
     "opening": "",
@@ -204,7 +200,7 @@ def _state(lane: Mapping[str, Any], now: float) -> Iterator[str]:
 
 
 def _hold(lane: Mapping[str, Any], when: str) -> Iterator[str]:
-    why = _HOLDS.get((lane["taught"] or {}).get("cause", ""), BLOCKS["hold"])
+    why = hold(lane)
     yield f"Mail waits because {why}: nothing is sent until that is over, {when}."
     if lane["growing"]:
         yield "Then one session is tried; when it delivers, the window grows again."

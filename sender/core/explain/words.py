@@ -45,6 +45,10 @@ BRIEFLY = {  # the same, for a column
     "spool": "cannot record",
     "asleep": "asleep",
 }
+_HOLDS = {
+    "overloaded": "the receiver said that it has too much to do",
+    "blocked": "the receiver refused us for our reputation",
+}
 _FOUND = {Fault.DAMAGED: "to be damaged", Fault.POISON: "to make the daemon fail"}
 _HELD = "It is tried again when it is resumed, and ends when it is bounced or deleted."
 _PLACES = {
@@ -108,6 +112,11 @@ def names(those: Sequence[str]) -> str:
     more = len(those) - _NAMED
     shown = [*those[:_NAMED], *([f"{more} more"] if more > 0 else [])]
     return " and ".join(filter(None, (", ".join(shown[:-1]), shown[-1])))
+
+
+def hold(lane: Mapping[str, Any]) -> str:
+    """Say why a receiver wants to be left alone."""
+    return _HOLDS.get((lane["taught"] or {}).get("cause", ""), BLOCKS["hold"])
 
 
 def suspension(of: Mapping[str, Any] | None, now: float) -> str:

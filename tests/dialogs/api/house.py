@@ -126,10 +126,17 @@ class House:
         return stored
 
 
-async def open_house(directory: Path, *, tokens: bool = False, clock: Clock | None = None, **tables: Any) -> House:  # noqa: ANN401 - any table
-    """Start a daemon that only accepts; `tables` are laid over its configuration."""
+async def open_house(
+    directory: Path,
+    *,
+    tokens: bool = False,
+    clock: Clock | None = None,
+    role: Role = Role.INTAKE,
+    **tables: Any,  # noqa: ANN401 - any table
+) -> House:
+    """Start a daemon, which only accepts if nothing else is said; `tables` are laid over its configuration."""
     directory.mkdir(parents=True, exist_ok=True)
-    http: dict[str, Any] = {"intake_listen": "127.0.0.1:0"}
+    http: dict[str, Any] = {"listen": "127.0.0.1:0", "intake_listen": "127.0.0.1:0"}
     shown: dict[str, str] = {}
     if tokens:
         shown = {name: new_token() for name in _TOKENS}
@@ -146,6 +153,6 @@ async def open_house(directory: Path, *, tokens: bool = False, clock: Clock | No
         given[name] = {**given.get(name, {}), **table}  # type: ignore[dict-item] # tables are tables
     given["http"] = http | tables.get("http", {})
     settings = from_tables(given, directory / "sender.toml")
-    daemon = Daemon(settings, Role.INTAKE, clock=clock)
+    daemon = Daemon(settings, role, clock=clock)
     await daemon.start()
     return House(daemon, shown)
