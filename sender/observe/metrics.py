@@ -113,6 +113,8 @@ class Metrics:
         self.disk_free = self._gauge("spool_disk_free_bytes", "Bytes of it that are free.")
         self.min_free = self._gauges("spool_min_free_bytes", "Free bytes below which nothing is accepted.", ())
         self.clock_steps = self._counter("clock_steps", "Steps of the wall clock, by direction.", ("direction",))
+        for direction in ("forward", "back"):
+            self.clock_steps.labels(direction)  # a series that begins at 0 can be watched
         self.loop_lag = self._histogram("event_loop_lag_seconds", "How late the event loop is.", (), _FAST_S)
         self.build = self._gauge("build_info", "Always 1: version and role.", ("version", "role"))
         # Events.

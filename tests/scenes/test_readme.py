@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import re
+import time
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sender.core.selection import Kind, Selection
+from sender.observe.signing import signed, signing_key
 from sender.sandbox import Behaviour
 from sender.settings import from_tables
 from tests.servers import require
@@ -36,6 +39,22 @@ async def _run(world: World, call: str, variables: str) -> Any:  # noqa: ANN401 
     answer, errors = await process.communicate()
     assert process.returncode == 0, (call, answer, errors)
     return json.loads(answer)
+
+
+def test_the_readmes_check_of_a_signature_tells_ours_from_others() -> None:
+    """What the README has receivers of the webhook run takes our requests, and no others or old ones."""
+    (block,) = [block for block in re.findall(r"```python\n(.*?)```", _README, re.DOTALL) if "def verified" in block]
+    names: dict[str, Any] = {}
+    exec(block, names)  # noqa: S102 - it is what stands there
+    verified, body = names["verified"], b'[{"event":"delivered"}]'
+    for secret in ("a secret of words", "whsec_" + base64.b64encode(b"a key of 24 bytes, or so").decode()):
+        events = {"webhook": "https://example.com/", "webhook_secret": secret}
+        key = signing_key(from_tables({"events": events}, Path("sender.toml")))
+        headers = signed(key, "batch-1", int(time.time()), body)
+        assert verified(secret, headers, body)
+        assert not verified(secret, headers, body + b" ")
+        assert not verified("another secret", headers, body)
+        assert not verified(secret, signed(key, "batch-1", int(time.time()) - 400, body), body)
 
 
 class Curl:
