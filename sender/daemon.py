@@ -18,6 +18,7 @@ from sender.api.app import Api
 from sender.clock import Clock
 from sender.core.endpoint import split_endpoint
 from sender.core.errors import SpoolError
+from sender.engine.ageing import expire_aged
 from sender.engine.committer import Committer
 from sender.engine.control import Control
 from sender.engine.dispatcher import Dispatcher
@@ -309,6 +310,7 @@ class Daemon:
                 # Nobody knows when this process ends: what is kept now is that of one that did not stop cleanly.
                 chores.keep_memory(functools.partial(self._save, clean=False, everything=False)),
                 chores.purge(spool, settings, clock),
+                expire_aged(self.dispatcher),
                 chores.watch_clock(self.dispatcher, metrics, clock),
                 chores.survey(self.control, self._gauges, clock),
                 chores.forget_lanes(self.dispatcher.learned),

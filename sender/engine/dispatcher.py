@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from sender.core.errors import SpoolError
 from sender.core.selection import Kind, Selection
-from sender.engine.ageing import expire_aged
 from sender.engine.contact import unroutable
 from sender.engine.lane import Lane
 from sender.engine.learned import Learned
@@ -74,7 +73,6 @@ class Dispatcher:
         self._running = True
         self.arrived(rows)
         self._spawn(self._run())
-        self._spawn(expire_aged(self))
 
     def reload(self, settings: Settings, classifier: Classifier) -> None:
         """Go on under another configuration: mail that is routed from now on, and every lane's limits."""
