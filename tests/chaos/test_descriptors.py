@@ -37,6 +37,7 @@ async def test_r6_without_descriptors_nothing_is_lost_and_nobody_is_blamed(world
             [world.message(f"user{number}@site{number % _SITES}.test") for number in range(messages)]
         )
         await world.until_empty(deadline_s=60)
+        await world.until("the sessions are over", lambda: not any(one.tally.sessions_open for one in receivers))
         lanes = json.loads((await world.get("/v1/lanes"))[1])["lanes"]
         said = served.log
     arrivals = sum(receiver.tally.messages for receiver in receivers)

@@ -138,8 +138,8 @@ class World:
             "http": {"listen": f"127.0.0.1:{self.http_port}"},
             "dns": {
                 "nameservers": [self.dns.address],
-                "timeout": "200ms",
-                "lifetime": "400ms",
+                "timeout": "1s",
+                "lifetime": "2s",
                 "min_ttl": "0s",
                 "failure_ttl": "0s",
             },

@@ -135,7 +135,8 @@ async def test_a_browser_gets_a_page_and_a_program_gets_json(house: House) -> No
     assert (await browser.get("/v1/nowhere", accept="text/html")).json["error"] == "not_found"
     paths = (await house.call("GET", "/openapi.json")).json["paths"]
     assert all(
-        path.startswith("/v1/") or path in {"/healthz", "/readyz", "/metrics", "/openapi.json"} for path in paths
+        path.startswith("/v1/") or path in {"/healthz", "/readyz", "/metrics", "/openapi.json", "/events.schema.json"}
+        for path in paths
     )
 
 
