@@ -77,12 +77,16 @@ class Battery:
         ]
         return [Sized(each.rcpt_tos, each.mail_from, each.identity, fault.size) for each in written]
 
-    async def endure(self) -> None:
-        """Send to all of them, and wait until all have their mail and no connection is left."""
+    async def endure(self, *, at_once: bool = False) -> None:
+        """Send to all of them, and wait until all have their mail and no connection is left.
+
+        `at_once`: nothing goes before all is accepted.
+        """
         world = self.world
         self.sockets = sockets()
         mail = [message for name in self.faults for message in self.messages(name)]
-        await world.submit([*mail, *(world.message(f"user{each}@neighbour.test") for each in range(_NEIGHBOURS))])
+        submit = world.submit_at_once if at_once else world.submit
+        await submit([*mail, *(world.message(f"user{each}@neighbour.test") for each in range(_NEIGHBOURS))])
         await world.until("the neighbour has its mail", lambda: self.neighbour.tally.messages == _NEIGHBOURS)
         await world.until_empty()
         await self.connections_end()

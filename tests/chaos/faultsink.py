@@ -99,17 +99,18 @@ def closing(reply: str, *, abort: bool = False) -> Then:
     return then(says(reply), Close(abort=abort))
 
 
+def _nobody(_: Says) -> None:
+    """Let a reply be heard by nobody."""
+
+
 @dataclass
 class Ledger:
     """What a sink has got and said, by the identity of messages, or by message and recipient."""
 
     came: Counter[str] = field(default_factory=Counter)  # messages, whole
     taken: Counter[tuple[str, str]] = field(default_factory=Counter)  # recipients, whose 2yz was sent
-    refused: Counter[tuple[str, str]] = field(default_factory=Counter)  # recipients, by any 5yz
     unknown: Counter[str] = field(default_factory=Counter)  # messages that came whole and were not answered by a reply
-    transactions: int = 0  # envelopes that were begun
     contents: int = 0  # that were asked for
-    content_bytes: int = 0  # of those that came whole
 
 
 @dataclass(frozen=True)
@@ -158,37 +159,38 @@ class _Dialogue:
                 if verb == b"QUIT":
                     return
 
-    async def _answer(self, stage: str, usual: bytes) -> Says | None:
-        """Answer as the script says or as usual; give the reply, if it was one."""
+    async def _answer(self, stage: str, usual: bytes, heard: Callable[[Says], None] = _nobody) -> None:
+        """Answer as the script says or as usual; have `heard` called with the reply, if it was one."""
         left = self._left.get(stage)
-        return await self._do(left.popleft() if left else Says(usual))
+        await self._do(left.popleft() if left else Says(usual), heard)
 
-    async def _do(self, step: Step) -> Says | None:
-        await step.play(self._link)
-        first = step.steps[0] if isinstance(step, Then) and step.steps else step
-        return first if isinstance(first, Says) else None
+    async def _do(self, step: Step, heard: Callable[[Says], None]) -> None:
+        first, rest = (step.steps[0], then(*step.steps[1:])) if isinstance(step, Then) else (step, None)
+        await first.play(self._link)
+        if isinstance(first, Says):
+            heard(first)
+        if rest is not None:
+            await rest.play(self._link)
 
     async def _mail(self, line: bytes) -> None:
-        self._ledger.transactions += 1
         self._mail_from = _address(line)
         self._rcpts.clear()
         await self._answer("mail", b"250 ok\r\n")
 
     async def _rcpt(self, line: bytes) -> None:
         rcpt_to = _address(line)
+
+        def heard(reply: Says) -> None:
+            if reply.positive:
+                self._rcpts.append(rcpt_to)
+
         step = self._how.rcpt(self._mail_from, rcpt_to) if self._how.rcpt is not None else None
-        reply = await (self._answer("rcpt", b"250 ok\r\n") if step is None else self._do(step))
-        if reply is not None and reply.positive:
-            self._rcpts.append(rcpt_to)
-        elif reply is not None and reply.wire.startswith(b"5"):
-            self._ledger.refused[self._mail_from, rcpt_to] += 1
+        await (self._answer("rcpt", b"250 ok\r\n", heard) if step is None else self._do(step, heard))
 
     async def _data(self, _: bytes) -> None:
-        if not self._rcpts:
-            await self._answer("data", b"554 no valid recipients\r\n")
-            return
-        reply = await self._answer("data", b"354 go\r\n")
-        if reply is None or not reply.wire.startswith(b"354"):
+        said: list[Says] = []
+        await self._answer("data", b"354 go\r\n" if self._rcpts else b"554 no valid recipients\r\n", said.append)
+        if not said or not said[0].wire.startswith(b"354"):
             return
         self._ledger.contents += 1
         left = self._left.get("content")
@@ -205,19 +207,20 @@ class _Dialogue:
 
     async def _end(self, content: bytes) -> None:
         """Deal with a content that has come whole."""
-        self._ledger.content_bytes += len(content)
         if not self._rcpts:
             await self._answer("end_of_data", b"554 no valid recipients\r\n")
             return
         found = _IDENTITY.search(content)
         name = found[1].decode() if found is not None else ""
-        self._ledger.came[name] += 1
-        self._ledger.unknown[name] += 1  # until it is answered
-        reply = await self._answer("end_of_data", b"250 2.0.0 taken\r\n")
-        if reply is not None:
+
+        def heard(reply: Says) -> None:
             self._ledger.unknown[name] -= 1
             if reply.positive:
                 self._ledger.taken.update((name, rcpt_to) for rcpt_to in self._rcpts)
+
+        self._ledger.came[name] += 1
+        self._ledger.unknown[name] += 1  # until it is answered
+        await self._answer("end_of_data", b"250 2.0.0 taken\r\n", heard)
 
     async def _line(self) -> bytes:
         while b"\r\n" not in self._link.buffer:
