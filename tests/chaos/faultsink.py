@@ -143,6 +143,7 @@ class _Dialogue:
             b"QUIT": ("quit", b"221 bye\r\n"),
         }
         self._mail_from = ""
+        self._refused = False  # the sender
         self._rcpts: list[str] = []
 
     async def run(self) -> None:
@@ -175,7 +176,9 @@ class _Dialogue:
     async def _mail(self, line: bytes) -> None:
         self._mail_from = _address(line)
         self._rcpts.clear()
-        await self._answer("mail", b"250 ok\r\n")
+        said: list[Says] = []
+        await self._answer("mail", b"250 ok\r\n", said.append)
+        self._refused = bool(said) and not said[0].positive
 
     async def _rcpt(self, line: bytes) -> None:
         rcpt_to = _address(line)
@@ -184,6 +187,9 @@ class _Dialogue:
             if reply.positive:
                 self._rcpts.append(rcpt_to)
 
+        if self._refused:
+            await self._link.send(b"503 no sender\r\n")
+            return
         step = self._how.rcpt(self._mail_from, rcpt_to) if self._how.rcpt is not None else None
         await (self._answer("rcpt", b"250 ok\r\n", heard) if step is None else self._do(step, heard))
 
