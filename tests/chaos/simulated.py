@@ -8,12 +8,17 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from sender.core.errors import SessionError
+from sender.settings import DeliverySettings
+from sender.smtp.opening import Target, open_session
+from sender.smtp.session import Session
 from tests.dialogs.peer import Link, Visit
 from tests.dialogs.session.model import Loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
+    from sender.settings import Tls
     from tests.dialogs.peer import Step
 
 T = TypeVar("T")
@@ -195,3 +200,13 @@ def simulate(work: Callable[[Simulated], Coroutine[Any, Any, T]], loop: Simulate
         result = runner.run(run())
     assert loop.failures == []
     return result
+
+
+async def connect(tls: Tls = "none") -> Session | None:
+    """Open a session with default times, where that is possible."""
+    target = Target(host="mx.test", address="192.0.2.1", port=25, source_address="", helo="sender.test", tls=tls)
+    try:
+        opened = await open_session(target, DeliverySettings())
+    except SessionError:
+        return None
+    return opened if isinstance(opened, Session) else None

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import time
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
 from sender.spool.contract import State
-from tests.chaos.battery import SHORT, Fault, Sized, battery, start
+from tests.chaos.battery import SHORT, STAGES, Fault, Sized, battery, start
 from tests.chaos.faultsink import FaultSink, Hang, closing, says, then
 from tests.chaos.scale import scaled
 from tests.dialogs.peer import OFFER, OFFER_PIPELINING, Close, Drip, Pause, Take
@@ -19,6 +20,7 @@ from tests.dialogs.peer import OFFER, OFFER_PIPELINING, Close, Drip, Pause, Take
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from sender.sandbox import Receiver
     from tests.chaos.report import Report
     from tests.scenes.world import World
 
@@ -93,6 +95,42 @@ async def test_p2_wherever_a_receiver_falls_silent_its_mail_waits_and_nothing_el
     async with battery(world, faults, SHORT) as peers:
         await peers.endure()
         report.held("P2", runs=len(faults), figures=peers.figures)
+
+
+async def test_p2_sessions_that_hang_take_no_turn_from_a_neighbour(world: World, report: Report) -> None:
+    """While sessions to receivers hang at every stage, all the mail for another is delivered."""
+    count = scaled(150, 1500)
+    alive = await world.site("alive.test")
+    async with contextlib.AsyncExitStack() as stack:
+        hung, mail = [], []
+        for number, stage in enumerate(_WORDS * 2):
+            address = (f"127.0.1.{number + 1}", world.port)
+            sink = FaultSink(*[{stage: [Hang()]}] * 99, address=address)
+            hung.append(await stack.enter_async_context(sink))
+            world.dns.a(f"hung{number}.test", address[0])
+            mail += [world.message(f"user{each}@hung{number}.test") for each in range(10)]
+        await start(world, {"delivery": {f"{stage}_timeout": "10m" for stage in STAGES}})
+        alone_s = await _delivered(world, alive, count)
+        await world.submit(mail)
+        await world.until("all of them hang", lambda: all(sink.visits for sink in hung))
+        beside_s = await _delivered(world, alive, count)
+        assert not any(visit.gone for sink in hung for visit in sink.visits)
+        await world.command("suspend", "--all")
+        await world.stop(drain_s=0.0)
+    assert not any(sink.ledger.taken for sink in hung)
+    sessions, cost = sum(len(sink.visits) for sink in hung), beside_s / alone_s
+    report.held("P2", runs=1, figures=f"{count} messages beside {sessions} hung sessions: {cost:.2f} of the work alone")
+
+
+async def _delivered(world: World, receiver: Receiver, count: int) -> float:
+    """Have so many messages delivered; give the seconds of processor that it took, however busy the machine is."""
+    before = receiver.tally.messages
+    await world.command("suspend", "--site", "mx.alive.test")
+    await world.submit([world.message(f"user{number}@alive.test") for number in range(count)])
+    began_at = time.process_time()
+    await world.command("resume", "--site", "mx.alive.test")
+    await world.until("they are there", lambda: receiver.tally.messages == before + count, deadline_s=60)
+    return time.process_time() - began_at
 
 
 async def test_p3_a_reply_that_drips_is_not_waited_for_any_longer(world: World, report: Report) -> None:
