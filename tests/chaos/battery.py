@@ -31,7 +31,7 @@ _PATIENT: dict[str, Any] = {  # whoever answers late does it on purpose, however
     "window": {"start": 2},
 }
 SHORT: dict[str, Any] = {"delivery": {f"{stage}_timeout": "1s" for stage in STAGES}}
-_NEIGHBOURS = 20  # messages
+_NEIGHBOURS = 10  # messages
 
 
 @dataclass(frozen=True, kw_only=True)
