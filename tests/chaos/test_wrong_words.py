@@ -266,6 +266,7 @@ async def test_p22_a_verdict_that_was_read_stays_valid_however_the_connection_en
         for name in endings:
             assert set(peers.ledgers[name].came.values()) == {1}, name
         report.held("P22", runs=len(faults), figures=peers.figures)
+    report.not_held("P22", reason="packet loss and an MTU black hole were not tried: they need netem in the kernel")
 
 
 async def test_p23_a_session_that_ends_between_two_messages_returns_nothing(world: World, report: Report) -> None:
