@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _LOCAL_ERRORS = frozenset(
     {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.EACCES, errno.EPERM}
 )
+_NOT_KNOWN = frozenset({500, 502, 504})  # to EHLO; a receiver may close behind it, and take HELO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,29 +62,47 @@ async def open_session(
 
     Raises SessionError where the receiver gives no reply that says why there is none.
     """
-    habits = habits or Habits()
+    opening = _Opening(target, timeouts, habits or Habits(), ear)
     try:
-        return await _Opening(target, timeouts, habits, ear).run()
+        return await opening.run()
     except SessionError as error:
-        # RFC 7435: where encryption is a wish, a receiver whose TLS is broken gets the mail in clear text.
-        if target.tls != "opportunistic" or error.stage is not Stage.STARTTLS:
+        if opening.knows_no_ehlo and error.stage is Stage.EHLO and error.trouble is Trouble.LOST:
+            again = opening.anew(helo_only=True)
+        elif target.tls == "opportunistic" and error.stage is Stage.STARTTLS:
+            # RFC 7435: where encryption is a wish, a receiver whose TLS is broken gets the mail in clear text.
+            again = opening.anew(tls="none")
+        else:
             raise
-    return await _Opening(target, timeouts, habits, ear, tls="none").run()
+    return await again.run()
 
 
 class _Opening:
     """One attempt at one address."""
 
     def __init__(
-        self, target: Target, timeouts: DeliverySettings, habits: Habits, ear: Ear, *, tls: Tls | None = None
+        self,
+        target: Target,
+        timeouts: DeliverySettings,
+        habits: Habits,
+        ear: Ear,
+        *,
+        tls: Tls | None = None,
+        helo_only: bool = False,
     ) -> None:
+        self.knows_no_ehlo = False
         self._target = target
         self._timeouts = timeouts
         self._habits = habits
+        self._ear = ear
+        self._helo_only = helo_only
         self._tls: Tls = tls or target.tls
         self._stage = Stage.CONNECT
         self._loop = asyncio.get_running_loop()
         self._wire = Wire(self._loop, host=target.host, address=target.address, ear=ear)
+
+    def anew(self, *, tls: Tls | None = None, helo_only: bool = False) -> _Opening:
+        """Make another attempt at the same address, with less."""
+        return _Opening(self._target, self._timeouts, self._habits, self._ear, tls=tls, helo_only=helo_only)
 
     async def run(self) -> Session | Refused:
         try:
@@ -151,16 +170,22 @@ class _Opening:
     async def _ehlo(self, client: aiosmtplib.SMTP) -> Refused | None:
         """Greet; where EHLO is refused for good, with HELO (RFC 5321 section 3.2)."""
         self._stage = Stage.EHLO
-        try:
-            await client.ehlo(timeout=self._timeouts.ehlo_timeout)
-        except aiosmtplib.SMTPHeloError:
-            reply = self._last()
-            if not reply.permanent or not self._wire.usable:
-                return self._refused(reply)
+        if not self._helo_only:
             try:
-                await client.helo(timeout=self._timeouts.ehlo_timeout)
+                await client.ehlo(timeout=self._timeouts.ehlo_timeout)
             except aiosmtplib.SMTPHeloError:
-                return self._refused(self._last())
+                reply = self._last()
+                self.knows_no_ehlo = reply.code in _NOT_KNOWN
+                if self.knows_no_ehlo:
+                    self._wire.check()
+                if not reply.permanent or not self._wire.usable:
+                    return self._refused(reply)
+            else:
+                return None
+        try:
+            await client.helo(timeout=self._timeouts.ehlo_timeout)
+        except aiosmtplib.SMTPHeloError:
+            return self._refused(self._last())
         return None
 
     async def _starttls(self, client: aiosmtplib.SMTP) -> Refused | None:

@@ -2,15 +2,20 @@
 
 aiosmtplib opens the session on it (EHLO, HELO, STARTTLS); the transactions are ours. Whatever is irregular (a reply
 that nobody asked for, bytes behind a reply, a timeout, a cancellation) ends the connection by an abort: a graceful
-close would still send what is buffered, the final dot included.
+close would still send what is buffered, the final dot included. Of that the kernel holds a part, which may be
+megabytes: only a reset has it throw them away.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import socket
+import struct
+import sys
+import termios
 from asyncio.trsock import TransportSocket
 from collections import deque
 from typing import TYPE_CHECKING, cast
@@ -31,6 +36,7 @@ if TYPE_CHECKING:
     from sender.smtp.ear import Ear
 
 _QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # where there is none, the kernel takes up to 40 ms
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # struct linger
 
 
 class WireError(SMTPServerDisconnected):
@@ -62,6 +68,8 @@ class Wire(SMTPProtocol):
         self._deadline = 0.0
         self._limit_s = 0.0
         self._before_tls = False
+        self._far = False  # the end of a content was written that may take long until it has arrived
+        self._under_way = 0  # bytes that the kernel holds, when it was looked last
         self._stuck = False  # the transport holds bytes that the peer has not taken
         self._reset = False  # the connection broke
         self._unanswered = False  # what was received last was followed by nothing of ours, which would acknowledge it
@@ -79,6 +87,7 @@ class Wire(SMTPProtocol):
         if self._error is not None:
             return
         self._unanswered = True
+        self._far = False
         malformed = None
         try:
             replies = self._parser.feed(data)
@@ -180,6 +189,7 @@ class Wire(SMTPProtocol):
     async def reply(self, timeout_s: float) -> Reply:
         """Give the next reply. Raises WireError; a timeout ends the connection, however much of a reply has come."""
         deadline = self._loop.time() + timeout_s
+        self._under_way = self._unacknowledged() if self._far else 0
         while not self._received:
             if self._error is not None:
                 raise self._error
@@ -187,7 +197,8 @@ class Wire(SMTPProtocol):
         return self._received.popleft()
 
     async def sent(self, timeout_s: float, replies: int = 1) -> None:
-        """Wait until the peer has taken what was written, or has said so many replies, or the time is over."""
+        """Wait until the kernel has taken what was written, or so many replies have come, or the time is over."""
+        self._far = True
         deadline = self._loop.time() + timeout_s
         while (self._stuck or self._write_failed) and len(self._received) < replies:
             if self._error is not None:
@@ -313,8 +324,26 @@ class Wire(SMTPProtocol):
             self._error = WireError(trouble, detail)
             self.note(note or escaped(detail))
         if self.transport is not None:
+            if self._outstanding or self._stuck:
+                self._reset_on_close()
             cast("asyncio.WriteTransport", self.transport).abort()
         self._wake()
+
+    def _reset_on_close(self) -> None:
+        """Have the kernel throw away what it holds: what was not answered shall not arrive any more."""
+        link = self._transport.get_extra_info("socket")
+        if link is not None:
+            with contextlib.suppress(OSError):
+                link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+
+    def _unacknowledged(self) -> int:
+        """Count the bytes that the kernel holds since the peer has not acknowledged them; 0 where it does not tell."""
+        link = self._transport.get_extra_info("socket") if self.transport is not None else None
+        if link is None or sys.platform != "linux":
+            return 0
+        with contextlib.suppress(OSError):
+            return int.from_bytes(fcntl.ioctl(link.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+        return 0
 
     def _wake(self) -> None:
         if self._waiting is not None and not self._waiting.done():
@@ -344,6 +373,11 @@ class Wire(SMTPProtocol):
         if self._waiting is None or self._waiting.done():
             return
         if self._loop.time() < self._deadline:
+            self._timer = self._loop.call_at(self._deadline, self._timed_out)
+        elif 0 < (under_way := self._unacknowledged()) < self._under_way:
+            # The time for the answer begins when the last byte has arrived: it is still going, and gets on.
+            self._under_way = under_way
+            self._deadline = self._loop.time() + self._limit_s
             self._timer = self._loop.call_at(self._deadline, self._timed_out)
         else:
             self._fail(Trouble.TIMEOUT, f"no answer within {self._limit_s:g} s")

@@ -30,8 +30,14 @@ class Report:
 
     def held(self, identifier: str, *, runs: int, figures: str) -> None:
         """Say that a promise held, how often it was tried, and with which figures."""
-        row = Row(identifier=identifier, runs=runs, figures=figures, test=self._test)
-        print(f"{identifier}: {runs} runs, {figures}")
+        self._write(Row(identifier=identifier, runs=runs, figures=figures, test=self._test))
+
+    def not_held(self, identifier: str, *, reason: str) -> None:
+        """Say that a promise, or a part of it, does not hold, and why."""
+        self._write(Row(identifier=identifier, runs=0, figures=reason, test=self._test, verdict="not held"))
+
+    def _write(self, row: Row) -> None:
+        print(f"{row.identifier}: {row.verdict}, {row.runs} runs, {row.figures}")
         if self._file is not None:
             with self._file.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(asdict(row)) + "\n")

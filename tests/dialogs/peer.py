@@ -50,24 +50,39 @@ class Link:
         try:
             for step in script:
                 await step.play(self)
-            while self.connection.fileno() >= 0:
+            while self.is_open:
                 self.visit.rest += self.taken()
                 await self.receive()
         except ConnectionError:
             self.visit.gone = True
         finally:
-            self.connection.close()
+            self.close()
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether it was not closed from here."""
+        return self.connection.fileno() >= 0
 
     async def send(self, wire: bytes) -> None:
         """Send."""
         await self._loop.sock_sendall(self.connection, wire)
 
-    async def receive(self) -> None:
+    async def receive(self, most: int = 65536) -> None:
         """Read what comes next; ConnectionError when the other side has closed."""
-        data = await self._loop.sock_recv(self.connection, 65536)
+        data = await self._loop.sock_recv(self.connection, most)
         if not data:
             raise ConnectionResetError
         self.buffer += data
+
+    def close(self, *, abort: bool = False) -> None:
+        """Close both directions, with `abort` by a reset."""
+        if abort:
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        self.connection.close()
+
+    def half_close(self) -> None:
+        """Send no more."""
+        self.connection.shutdown(socket.SHUT_WR)
 
     def taken(self, end: int | None = None) -> bytes:
         """Take from the buffer."""
@@ -153,14 +168,14 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Take:
-    """Read until this many bytes have come."""
+    """Read until this many bytes have come, and no more."""
 
     count: int
 
     async def play(self, link: Link) -> None:
         """Read them."""
         while len(link.buffer) < self.count:
-            await link.receive()
+            await link.receive(min(65536, self.count - len(link.buffer)))
         link.visit.content += link.taken(self.count)
 
 
@@ -181,7 +196,7 @@ class HalfClose:
 
     async def play(self, link: Link) -> None:
         """Close the one direction."""
-        link.connection.shutdown(socket.SHUT_WR)
+        link.half_close()
 
 
 @dataclass(frozen=True)
@@ -192,9 +207,7 @@ class Close:
 
     async def play(self, link: Link) -> None:
         """Close both directions."""
-        if self.abort:
-            link.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-        link.connection.close()
+        link.close(abort=self.abort)
 
 
 @dataclass(frozen=True)
@@ -229,9 +242,15 @@ def envelope(rcpts: int = 1) -> list[Step]:
 class Peer:
     """A listener; its n-th connection follows the n-th list of steps, the last list serves all others."""
 
-    def __init__(self, *scripts: Sequence[Step], receive_buffer: int | None = None) -> None:
+    def __init__(
+        self,
+        *scripts: Sequence[Step],
+        receive_buffer: int | None = None,
+        address: tuple[str, int] = ("127.0.0.1", 0),
+    ) -> None:
         self._scripts = scripts
         self._receive_buffer = receive_buffer
+        self._address = address
         self._tasks: set[asyncio.Task[None]] = set()
         self.visits: list[Visit] = []
         self.port = 0
@@ -241,7 +260,8 @@ class Peer:
         self._socket = socket.socket()
         if self._receive_buffer is not None:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer)
-        self._socket.bind(("127.0.0.1", 0))
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._socket.bind(self._address)
         self._socket.listen(100)
         self._socket.setblocking(False)
         self.port = self._socket.getsockname()[1]

@@ -20,6 +20,7 @@ from tests.dialogs.peer import (
     Content,
     Expect,
     HalfClose,
+    Pause,
     Peer,
     Send,
     Take,
@@ -223,6 +224,30 @@ async def test_l5_a_peer_that_does_not_read_keeps_neither_connection_nor_memory(
         assert transport.is_closing()
         assert transport.get_write_buffer_size() == 0
         gate.set()
+
+
+async def test_p22_what_the_kernel_holds_is_not_sent_any_more_when_a_session_is_given_up() -> None:
+    """A receiver that reads on too late finds the connection reset, and no end of the message that goes again."""
+    gate = asyncio.Event()
+    async with Peer([*greeting(), *envelope(), Wait(gate)], receive_buffer=4096) as peer:
+        session = await connect(peer.port, limits(end_of_data_timeout=0.1))
+        answers = await session.transact(letter(content=LONG[:500_000]))
+        assert shown(answers) == [(Stage.END_OF_DATA, Trouble.LOST_AFTER_CONTENT)]
+        gate.set()
+        await peer.ended()
+        assert peer.visit.gone
+        assert not peer.visit.complete
+
+
+@pytest.mark.parametrize("offer", [OFFER, OFFER_PIPELINING])
+async def test_p7_the_time_for_the_answer_begins_when_the_last_byte_has_arrived(offer: bytes) -> None:
+    """What the kernel still holds counts as not sent: who takes it slowly is waited for, as long as it gets on."""
+    slowly = [step for _ in range(20) for step in (Take(50_000), Pause(0.03))]
+    script = [*greeting(offer), *envelope(), *slowly, Content(), Send(b"250 ok\r\n")]
+    async with Peer(script, receive_buffer=16384) as peer:
+        session = await connect(peer.port, limits(end_of_data_timeout=0.25))
+        assert delivered(await session.transact(letter(content=LONG[:1_200_000])))
+        session.abort()
 
 
 @pytest.mark.parametrize("offer", [OFFER, OFFER_PIPELINING])

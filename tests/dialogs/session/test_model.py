@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain, cycle
 
@@ -133,24 +133,15 @@ def final(run: Run, sizes: list[int]) -> dict[str, list[Answer]]:
     return {name: answers[-1] for name, answers in attempts.items()}
 
 
-@_many
-@given(_extensions, _sizes, plans(IN_STEP, 6), _cuts)
-def test_p19_p20_a_receiver_in_step_is_believed_in_each_word(
-    extensions: str, sizes: list[int], acts: dict[int, Act], cuts: list[int]
-) -> None:
-    """Delivered is who was told so, refused who was refused, unknown whose content was sent and is not answered.
-
-    Nobody is answered twice or with another's words, nobody arrives twice but who was unknown, and what was begun
-    behind another message pays nothing for the end of the session.
-    """
-    run = carried(extensions, sizes, acts, cuts)
-    assert run.most_unanswered <= (2 if extensions == "chunking" else 1)
+def check_in_step(run: Run, sizes: list[int], note: Callable[[str], object]) -> None:
+    """Check what was answered against the truth of a receiver that is in step."""
+    assert run.most_unanswered <= (2 if run.extensions == "chunking" else 1)
     assert run.truth.mixed == []
     assert run.habits.remember(0.0).keys() <= {"overlapping", "doubling", "chunking"}
     for name, answers in final(run, sizes).items():
         for index, answer in enumerate(answers):
             rcpt_to = f"r{index}@{name.partition('@')[2]}"
-            event(f"{extensions}: {answer.stage} {answer.trouble or (answer.reply and answer.reply.code)}")
+            note(f"{run.extensions}: {answer.stage} {answer.trouble or (answer.reply and answer.reply.code)}")
             assert (answer.reply is None) is (answer.trouble is not None)
             taken = run.truth.taken[rcpt_to]
             if answer.delivered:
@@ -168,6 +159,19 @@ def test_p19_p20_a_receiver_in_step_is_believed_in_each_word(
         for answer in answers:
             if behind and answer.stage is not Stage.END_OF_DATA and answer.trouble is not None:
                 assert answer.ambiguous or answer.trouble is Trouble.UNTRIED
+
+
+@_many
+@given(_extensions, _sizes, plans(IN_STEP, 6), _cuts)
+def test_p19_p20_a_receiver_in_step_is_believed_in_each_word(
+    extensions: str, sizes: list[int], acts: dict[int, Act], cuts: list[int]
+) -> None:
+    """Delivered is who was told so, refused who was refused, unknown whose content was sent and is not answered.
+
+    Nobody is answered twice or with another's words, nobody arrives twice but who was unknown, and what was begun
+    behind another message pays nothing for the end of the session.
+    """
+    check_in_step(carried(extensions, sizes, acts, cuts), sizes, event)
 
 
 @_many

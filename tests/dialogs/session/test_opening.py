@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 
 import pytest
@@ -146,6 +147,29 @@ async def test_p18_helo_follows_an_ehlo_that_is_refused_for_good(code: int) -> N
         b"RCPT TO:<you@b.test>",
         b"DATA",
     ]
+
+
+@pytest.mark.parametrize("behind", [[PeerClose()], [Expect(b"HELO"), PeerClose()], [PeerClose(abort=True)]])
+async def test_p18_who_closes_behind_an_ehlo_that_it_does_not_know_gets_helo_anew(behind: list[Step]) -> None:
+    """A receiver that refuses EHLO as unknown and hangs up is greeted with HELO on a connection of its own."""
+    refusing = [Send(b"220 x\r\n"), *said("EHLO", b"502 what\r\n"), *behind]
+    plain = [Send(b"220 x\r\n"), *said("HELO", b"250 x\r\n"), *envelope(), Content(), Send(b"250 ok\r\n")]
+    async with Peer(refusing, plain) as peer:
+        session = await connect(peer.port, tls="opportunistic")
+        assert delivered(await session.transact(letter()))
+        session.abort()
+        await peer.ended()
+    assert len(peer.visits) == 2
+
+
+async def test_p18_who_refuses_us_at_ehlo_and_closes_is_not_called_again() -> None:
+    """A 5yz that is about us and not about the command is the answer."""
+    async with Peer([Send(b"220 x\r\n"), *said("EHLO", b"554 5.7.1 go away\r\n"), PeerClose()]) as peer:
+        with contextlib.suppress(SessionError):
+            refused = await attempt(peer.port)
+            assert isinstance(refused, Refused)
+        await peer.ended()
+    assert len(peer.visits) == 1
 
 
 async def test_p18_no_helo_follows_an_ehlo_that_is_refused_for_now() -> None:

@@ -1,0 +1,59 @@
+"""Rows of the plan that tests elsewhere show fully: `path::name`, without parameters."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_SESSION = "tests/dialogs/session"
+_SCENES = "tests/scenes"
+
+# Beside the scenes of this folder: single dialogues, each with every detail of its answers.
+_PEERS = {
+    "P1": [
+        f"{_SESSION}/test_opening.py::test_p1_a_connection_that_is_never_made_times_out",
+        f"{_SESSION}/test_opening.py::test_p1_a_port_where_nobody_listens_refuses",
+        f"{_SCENES}/test_hostile.py::test_a_dead_site_does_not_slow_down_the_others",
+    ],
+    "P2": [
+        f"{_SESSION}/test_answers.py::test_l9_a_reset_that_hangs_changes_no_answer_given_before",
+        f"{_SESSION}/test_losses.py::test_l5_a_peer_that_does_not_read_keeps_neither_connection_nor_memory",
+        f"{_SESSION}/test_opening.py::test_p2_a_receiver_that_hangs_under_tls_is_left",
+    ],
+    "P4": [f"{_SESSION}/test_content.py::test_l3_p4_a_slow_reader_that_goes_on_is_waited_for"],
+    "P5": [
+        f"{_SESSION}/test_chunks.py::test_p5_both_messages_are_unknown_when_the_connection_ends",
+        f"{_SESSION}/test_losses.py::test_p5_a_connection_that_ends_after_the_dot_leaves_the_outcome_unknown",
+        f"{_SESSION}/test_overlap.py::test_p5_what_had_not_its_turn_when_the_connection_ended_was_not_tried",
+    ],
+    "P6": [f"{_SESSION}/test_losses.py::test_p6_a_refusal_within_the_content_is_read_before_the_loss"],
+    "P7": [f"{_SESSION}/test_losses.py::test_p7_the_time_for_the_answer_begins_when_the_last_byte_has_arrived"],
+    "P11": [
+        f"{_SESSION}/test_answers.py::test_p11_each_recipient_gets_its_own_answer",
+        f"{_SESSION}/test_answers.py::test_p11_the_next_message_is_clean_of_the_one_before",
+    ],
+    "P15": [f"{_SCENES}/test_hostile.py::test_the_words_of_a_receiver_are_shown_without_their_controls"],
+    "P16": [f"{_SESSION}/test_overlap.py::test_p16_with_one_reply_too_many_none_is_a_verdict"],
+    "P18": [f"{_SESSION}/test_opening.py::test_p18_who_closes_behind_an_ehlo_that_it_does_not_know_gets_helo_anew"],
+    "P19": [
+        f"{_SESSION}/test_answers.py::test_p19_a_354_for_nobody_gets_no_content",
+        f"{_SESSION}/test_model.py::test_p19_p20_a_receiver_in_step_is_believed_in_each_word",
+    ],
+    "P20": [
+        f"{_SESSION}/test_chunks.py::test_p20_a_failed_bdat_is_cleared_before_the_next_envelope",
+        f"{_SESSION}/test_losses.py::test_p20_a_connection_that_ends_behind_a_bdat_leaves_the_outcome_unknown",
+    ],
+    "P22": [
+        f"{_SESSION}/test_losses.py::test_p22_a_half_close_behind_the_answer_leaves_it_valid",
+        f"{_SESSION}/test_losses.py::test_p22_what_the_kernel_holds_is_not_sent_any_more_when_a_session_is_given_up",
+    ],
+    "P23": [
+        f"{_SESSION}/test_answers.py::test_p23_a_refused_reset_bounces_nobody",
+        f"{_SCENES}/test_limits.py::test_sessions_that_die_between_messages_cost_nothing",
+    ],
+}
+
+ELSEWHERE: Mapping[str, list[str]] = MappingProxyType({**_PEERS})
