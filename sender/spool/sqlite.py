@@ -154,7 +154,7 @@ class SqliteSpool:
             await asyncio.to_thread(self._connection.close)
             await self._loop.run_in_executor(self._reading, self._reader.close)
             self._reading.shutdown()
-            self._let_go()
+            await asyncio.to_thread(self._let_go)  # it may wait for the disk
 
     async def stopped_cleanly(self) -> bool:
         """Tell whether the delivering process before this one stopped cleanly (or there was none)."""
