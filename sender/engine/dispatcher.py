@@ -13,9 +13,11 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from sender.core.errors import SpoolError
+from sender.core.identity import id_text
 from sender.core.selection import Kind, Selection
 from sender.engine.contact import unroutable
 from sender.engine.lane import Lane
+from sender.engine.lasting import lasting
 from sender.engine.learned import Learned
 from sender.engine.limits import configured
 from sender.engine.placement import place
@@ -73,8 +75,8 @@ class Dispatcher:
         """Take in what is queued, and begin."""
         self._running = True
         self.arrived(rows)
-        self._spawn(self._run())
-        self._spawn(self._expire_aged())
+        self._spawn(lasting(self._run))
+        self._spawn(lasting(self._expire_aged))
 
     def reload(self, settings: Settings, classifier: Classifier) -> None:
         """Go on under another configuration: mail that is routed from now on, and every lane's limits."""
@@ -384,8 +386,7 @@ class Dispatcher:
 
     async def _expire_aged(self) -> None:
         """Let mail expire that waits for a site which is never there; what was never tried gets twice the time."""
-        around = self.around
-        metrics = around.metrics.lane(OTHER, "default")
+        around, metrics = self.around, self.around.metrics.lane(OTHER, "default")
         while self._running:
             for lane in self.lanes.values():
                 lane.give_back_stock(untouched_s=_STALE_S)
@@ -402,7 +403,10 @@ class Dispatcher:
                 log.error("%s", error)  # noqa: TRY400 - tried again in a while
                 messages = []
             for message in messages:
-                around.settler.expire(message, metrics, "it could not be delivered in time")
+                try:
+                    around.settler.expire(message, metrics, "it could not be delivered in time")
+                except Exception:
+                    log.exception("message %s cannot expire, and waits for the next start", id_text(message.id))
             await around.committer.flushed()
             if not messages:
                 await asyncio.sleep(_AGED_EVERY_S)
