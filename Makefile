@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo --stay run test coverage bench format clean
+.PHONY: demo --stay run test coverage bench soak format clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/installed: pyproject.toml
@@ -41,6 +41,10 @@ coverage: $(VENV)/installed-test
 bench: $(VENV)/installed-test
 	sh tests/debian.sh stunnel4
 	$(BIN)/python -m tests.bench $(ARGS)
+
+# A thousand kills under load: about half an hour.
+soak: $(VENV)/installed-test
+	SENDER_CHAOS=soak $(BIN)/python -m pytest -s tests/chaos/test_kills.py $(ARGS)
 
 format: $(VENV)/installed-test
 	$(BIN)/ruff check --fix .

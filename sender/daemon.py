@@ -24,6 +24,7 @@ from sender.engine.control import Control
 from sender.engine.dispatcher import Dispatcher
 from sender.engine.gauges import Gauges
 from sender.engine.holding import Holding
+from sender.engine.lasting import lasting
 from sender.engine.settling import Settler
 from sender.engine.surroundings import Budget, Surroundings
 from sender.intake.acceptance import Acceptance
@@ -300,22 +301,23 @@ class Daemon:
 
     def _begin_chores(self) -> None:
         spool, settings, clock, metrics = self.spool, self.settings.spool, self.clock, self.metrics
-        begun = [chores.watch_lag(metrics), chores.watch_disk(spool, metrics), chores.rank(metrics, clock)]
+        do = functools.partial
+        begun = [do(chores.watch_lag, metrics), do(chores.watch_disk, spool, metrics), do(chores.rank, metrics, clock)]
         if self._pressure is not None:
-            begun.append(self._pressure.watch())
+            begun.append(do(self._pressure.watch))
         if self._drop is not None:
-            begun += [self._drop.watch(), chores.forget_keys(spool, settings, clock)]
+            begun += [do(self._drop.watch), do(chores.forget_keys, spool, settings, clock)]
         if self.dispatcher is not None and self.control is not None and self._gauges is not None:
             begun += [
                 # Nobody knows when this process ends: what is kept now is that of one that did not stop cleanly.
-                chores.keep_memory(functools.partial(self._save, clean=False, everything=False)),
-                chores.purge(spool, settings, clock),
-                expire_aged(self.dispatcher),
-                chores.watch_clock(self.dispatcher, metrics, clock),
-                chores.survey(self.control, self._gauges, clock),
-                chores.forget_lanes(self.dispatcher.learned),
+                do(chores.keep_memory, do(self._save, clean=False, everything=False)),
+                do(chores.purge, spool, settings, clock),
+                do(expire_aged, self.dispatcher),
+                do(chores.watch_clock, self.dispatcher, metrics, clock),
+                do(chores.survey, self.control, self._gauges, clock),
+                do(chores.forget_lanes, self.dispatcher.learned),
             ]
-        self._chores = [asyncio.create_task(chore) for chore in begun]
+        self._chores = [asyncio.create_task(lasting(chore)) for chore in begun]
 
     async def _save(self, *, clean: bool, everything: bool) -> None:
         assert self.dispatcher is not None  # noqa: S101 - only delivering daemons come here

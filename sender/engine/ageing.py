@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from sender.core.errors import SpoolError
+from sender.core.identity import id_text
 from sender.engine.settling import PATIENCE
 from sender.observe.names import OTHER
 
@@ -47,6 +48,9 @@ async def _expire(dispatcher: Dispatcher) -> bool:
         return False
     metrics = around.metrics.lane(OTHER, "default")
     for message in messages:
-        around.settler.expire(message, metrics, "it could not be delivered in time")
+        try:
+            around.settler.expire(message, metrics, "it could not be delivered in time")
+        except Exception:
+            log.exception("message %s cannot expire, and waits for the next start", id_text(message.id))
     await around.committer.flushed()
     return bool(messages)

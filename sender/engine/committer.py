@@ -16,7 +16,7 @@ from sender.core.errors import SpoolError
 from sender.spool.contract import FencedError, State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Sequence
 
     from sender.clock import Clock
     from sender.observe.events import Events
@@ -36,6 +36,18 @@ class Batch:
     requeued: list[tuple[int, float]] = field(default_factory=list)  # queue and due instant of deferred recipients
     ended: dict[int, int] = field(default_factory=dict)  # queue -> recipients that left it
     events: list[bytes] = field(default_factory=list)  # lines
+
+    @property
+    def mark(self) -> tuple[int, int, int, int]:
+        """How far it goes now, for `back_to`."""
+        return len(self.settlements), len(self.notices), len(self.requeued), len(self.events)
+
+    def back_to(self, mark: tuple[int, int, int, int]) -> set[int]:
+        """Forget what came since a mark; give the recipients that would have ended. `ended` is the caller's to mend."""
+        settlements, notices, requeued, events = mark
+        ended = {each.recipient_id for each in self.settlements[settlements:] if each.state.ended}
+        del self.settlements[settlements:], self.notices[notices:], self.requeued[requeued:], self.events[events:]
+        return ended
 
     def add(self, other: Batch) -> None:
         """Take in what another batch has."""
@@ -115,14 +127,18 @@ class Committer:
             try:
                 await self._spool.settle(batch.settlements, batch.notices, batch.last_replies, self._clock.wall())
             except FencedError as error:
-                # Whoever has these claims now decides about them.
+                # Whoever has these claims now decides about them; the other outcomes are as good as before.
                 log.error("outcomes are dropped: %s", error)  # noqa: TRY400
-                self._answered.set()
-                return
-            except SpoolError as error:
+                ours, kept = _without(batch.settlements, error.fenced), 0
+                if len(ours) in {0, len(batch.settlements)}:
+                    batch = Batch()
+                    break
+                batch.settlements = ours
+            except Exception as error:  # ours too: whoever went on would repeat everything
                 self._answered.set()
                 if not self.failing:
-                    log.error("outcomes cannot be recorded, deliveries wait: %s", error)  # noqa: TRY400
+                    trace = None if isinstance(error, SpoolError) else error
+                    log.error("outcomes cannot be recorded, deliveries wait: %s", error, exc_info=trace)  # noqa: TRY400
                     self.failing = True
                     self._on_health()
                 kept = await self._keep(batch, kept)
@@ -136,8 +152,11 @@ class Committer:
             self.failing = False
             await self._forget_kept()
             self._on_health()
-        self._events.append(b"".join(batch.events))
-        self._on_recorded(batch)
+        try:
+            self._events.append(b"".join(batch.events))
+            self._on_recorded(batch)
+        except Exception:
+            log.exception("outcomes are recorded, but not all hear of it")
         self._answered.set()
 
     async def _keep(self, batch: Batch, kept: int) -> int:
@@ -146,7 +165,7 @@ class Committer:
         try:
             if deliveries:
                 await self._spool.keep(deliveries)
-        except SpoolError as error:
+        except Exception as error:  # noqa: BLE001 - as above
             log.error("%s: if this process ends now, %d messages may be repeated", error, len(deliveries))  # noqa: TRY400
             return kept
         return len(batch.settlements)
@@ -154,5 +173,14 @@ class Committer:
     async def _forget_kept(self) -> None:
         try:
             await self._spool.forget_kept()
-        except SpoolError as error:
-            log.error("%s", error)  # noqa: TRY400 - what is settled already is not settled again
+        except Exception as error:  # noqa: BLE001 - what is settled already is not settled again
+            log.error("%s", error)  # noqa: TRY400
+
+
+def _without(settlements: Sequence[Settlement], fenced: Collection[int]) -> list[Settlement]:
+    """Leave out who is fenced, and whoever is there twice."""
+    ours: dict[int, Settlement] = {}
+    for settlement in settlements:
+        if settlement.recipient_id not in fenced:
+            ours.setdefault(settlement.recipient_id, settlement)
+    return [*ours.values()]

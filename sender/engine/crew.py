@@ -188,12 +188,14 @@ class Crew:
             self._lead.failed(error)
         finally:
             died = session is not None and session.died
-            if session is not None:
-                if cut_off:
-                    session.abort()
-                else:
+            try:
+                if session is not None and not cut_off:
                     await session.quit()
-            self._lead.left(None if ended else ticket, died=died)
+            finally:
+                # Whatever became of the goodbye: a session that nobody counts down is one that no other may take.
+                if session is not None:
+                    session.abort()
+                self._lead.left(None if ended else ticket, died=died)
 
     async def _serve(self, session: Session, ticket: Ticket) -> bool:
         """Carry deliveries until the session is over; tell whether the window has ended its ticket already."""

@@ -16,6 +16,7 @@ from sender.core.errors import SpoolError
 from sender.core.selection import Kind, Selection
 from sender.engine.contact import unroutable
 from sender.engine.lane import Lane
+from sender.engine.lasting import lasting
 from sender.engine.learned import Learned
 from sender.engine.limits import configured
 from sender.engine.placement import place
@@ -72,7 +73,7 @@ class Dispatcher:
         """Take in what is queued, and begin."""
         self._running = True
         self.arrived(rows)
-        self._spawn(self._run())
+        self._spawn(lasting(self._run))
 
     def reload(self, settings: Settings, classifier: Classifier) -> None:
         """Go on under another configuration: mail that is routed from now on, and every lane's limits."""

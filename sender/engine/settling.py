@@ -89,7 +89,20 @@ class Settler:
         return expires_at if stated_at is None else min(expires_at, stated_at)
 
     def settle(self, message: ClaimedMessage, results: Sequence[Result], way: Way, metrics: LaneMetrics) -> None:
-        """Record what became of recipients of one message."""
+        """Record what became of recipients of one message: all of it with the notices about it, or nothing."""
+        batch = self._committer.batch
+        mark = batch.mark
+        try:
+            self._settle(message, results, way, metrics)
+        except BaseException:
+            ended = batch.back_to(mark)
+            for result in results:
+                if result.recipient.id in ended:
+                    batch.ended[result.recipient.queue_id] -= 1
+            raise
+        self._committer.note()
+
+    def _settle(self, message: ClaimedMessage, results: Sequence[Result], way: Way, metrics: LaneMetrics) -> None:
         now = self._clock.wall()
         chronicle = Chronicle(message, way, now)
         told: dict[Action, list[Result]] = {}
@@ -111,7 +124,6 @@ class Settler:
                 told.setdefault(Action.DELAYED, []).append(result)
         for action, of in told.items():
             self._notify(action, message, of, way)
-        self._committer.note()
 
     def remove(self, message: ClaimedMessage, reason: str) -> None:
         """Record that an operator took recipients out; nobody is told."""
@@ -127,10 +139,10 @@ class Settler:
         verdict = Verdict(outcome=Outcome.DEFERRED, scope=Scope.MESSAGE, reason=Reason.EXPIRED)
         results = [Result(recipient, verdict, detail=why) for recipient in message.recipients]
         chronicle = Chronicle(message, Way(), now)
+        self._notify(Action.FAILED, message, results, Way())  # first: where none can be written, nobody ends
         for result in results:
             self._ended(message, result, chronicle, State.EXPIRED)
             metrics.bounced(Reason.EXPIRED, message.id)
-        self._notify(Action.FAILED, message, results, Way())
         self._committer.note()
 
     def _ended(self, message: ClaimedMessage, result: Result, chronicle: Chronicle, state: State) -> None:

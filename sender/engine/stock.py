@@ -232,12 +232,14 @@ class Stock:
 
     async def _release(self, not_before: Mapping[int, float]) -> None:
         """Give claims back as soon as the spool can record it; who ends before that leaves them to the next start."""
-        while True:
+        while not_before:
             try:
                 await self._around.spool.release(list(not_before), not_before)
             except FencedError as error:
                 log.error("%s", error)  # noqa: TRY400 - whoever has them now decides about them
-                return
+                if not error.fenced:
+                    return
+                not_before = {one: at for one, at in not_before.items() if one not in error.fenced}
             except SpoolError as error:
                 log.error("%s", error)  # noqa: TRY400 - as the docstring says
                 await asyncio.sleep(_RETRY_S)

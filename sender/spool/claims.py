@@ -243,6 +243,15 @@ def settle(connection: sqlite3.Connection, token: int, settlements: Sequence[Set
         _end_messages(connection, ended, now)
 
 
+def fenced(connection: sqlite3.Connection, token: int, ids: Sequence[int]) -> set[int]:
+    """Find those that this owner has not claimed."""
+    ours = connection.execute(
+        "SELECT id FROM recipients WHERE state = 1 AND owner = ? AND id IN (SELECT value FROM json_each(?))",
+        (token, as_json(ids)),
+    )
+    return set(ids).difference(row[0] for row in ours)
+
+
 def _end_messages(connection: sqlite3.Connection, ended: dict[int, int], now: float) -> None:
     rows = as_json(ended.items())
     connection.execute(

@@ -27,7 +27,7 @@ from sender.core.errors import SpoolError
 from sender.core.options import NO_OPTIONS, Options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from sender.core.selection import Selection
 
@@ -35,7 +35,11 @@ BLOCK = 256 * 1024  # content is kept in blocks of this many bytes; the first co
 
 
 class FencedError(SpoolError):
-    """Claims were settled that belong to somebody else by now."""
+    """Claims were settled that belong to somebody else by now, or were settled before: these recipients."""
+
+    def __init__(self, doing: str, why: object, fenced: Collection[int] = ()) -> None:
+        super().__init__(doing, why)
+        self.fenced = frozenset(fenced)
 
 
 class DamagedError(SpoolError):

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import os
 import struct
+import threading
 import zlib
 from typing import TYPE_CHECKING
 
@@ -32,12 +33,14 @@ _END = bytes(_HEAD.size)
 
 
 class Journal:
-    """One process writes it, in one thread at a time. Every call may wait for the disk, and raises SpoolError."""
+    """One process writes it. Every call may wait for the disk, and raises SpoolError."""
 
     def __init__(self, spool: Path) -> None:
         """Open the file, or make it."""
         self._path = spool.with_name(spool.name + "-deliveries")
         self._at = len(_MARK)
+        self._closed = False
+        self._busy = threading.Lock()  # whoever waits for a write may be called off, but not the write
         try:
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
@@ -77,25 +80,30 @@ class Journal:
         """Keep deliveries durably."""
         rows = [(s.recipient_id, s.message_id, s.due_at, s.attempts, orjson.Fragment(s.record)) for s in settlements]
         record = orjson.dumps((token, rows))
-        if self._at + _HEAD.size + len(record) + len(_END) > _SIZE:
-            raise SpoolError("keep deliveries", f"{self._path} is full")
-        try:
-            os.pwrite(self._file, _HEAD.pack(len(record), zlib.crc32(record)) + record + _END, self._at)
-            os.fdatasync(self._file)
-        except OSError as error:
-            raise SpoolError("keep deliveries", error) from error
-        self._at += _HEAD.size + len(record)
+        with self._busy:
+            if self._at + _HEAD.size + len(record) + len(_END) > _SIZE:
+                raise SpoolError("keep deliveries", f"{self._path} is full")
+            self._put(_HEAD.pack(len(record), zlib.crc32(record)) + record + _END)
+            self._at += _HEAD.size + len(record)
 
     def forget(self) -> None:
         """Forget everything: the database has it."""
+        with self._busy:
+            # Also where this fails: a record that came behind an end would not be read.
+            self._at = len(_MARK)
+            self._put(_END)
+
+    def _put(self, content: bytes) -> None:
+        if self._closed:
+            raise SpoolError("keep deliveries", "the spool is closed")
         try:
-            os.pwrite(self._file, _END, len(_MARK))
+            os.pwrite(self._file, content, self._at)
             os.fdatasync(self._file)
         except OSError as error:
             raise SpoolError("keep deliveries", error) from error
-        self._at = len(_MARK)
 
     def close(self) -> None:
-        """Let go of the file."""
-        with contextlib.suppress(OSError):
+        """Let go of the file, after a write that is under way: another file may have its number then."""
+        with self._busy, contextlib.suppress(OSError):
+            self._closed = True
             os.close(self._file)

@@ -145,16 +145,21 @@ def connect(path: Path, *, cache_mb: int = 64) -> sqlite3.Connection:
 
 
 def _begin_wal(connection: sqlite3.Connection, wait_s: float) -> None:
-    """Switch to WAL. SQLite does not wait by itself when two processes do this to a new file at the same time."""
+    """Switch to WAL. SQLite does not wait by itself when two processes do this to a new file at the same time.
+
+    Raises SpoolError where the disk does not let it: SQLite would go on with what it had, which promises less.
+    """
     until = time.monotonic() + wait_s
     while True:
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
+            (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
                 raise
             time.sleep(0.01)
         else:
+            if mode != "wal":
+                raise SpoolError("open", f"the journal's mode is {mode}, and cannot be made wal")
             return
 
 

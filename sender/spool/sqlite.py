@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import socket
 import sqlite3
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -18,8 +16,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sender.core.errors import SpoolError
 from sender.core.identity import MessageIds
-from sender.spool import accepting, ages, claims, lanes, receipts, reports, schema, suspending, totals
+from sender.spool import accepting, ages, claims, lanes, owners, receipts, reports, schema, suspending, totals
 from sender.spool.beside import Beside
+from sender.spool.contract import FencedError
+from sender.spool.files import Files
 from sender.spool.finding import find_recipients
 from sender.spool.recovery import recover
 from sender.spool.wake import Waker, wake
@@ -113,17 +113,14 @@ class SqliteSpool:
             self._connection.close()
             raise
         self._reader.execute("PRAGMA query_only = ON")
+        self._files = Files(self.path)
 
     def _begin(self, connection: sqlite3.Connection, now: float) -> None:
         """Take a token, and put right what the processes before left."""
         schema.migrate(connection)
         connection.execute("BEGIN IMMEDIATE")
         self.clock_was_at = reports.last_instant(connection)
-        cursor = connection.execute(
-            "INSERT INTO owners (role, host, pid, started_at) VALUES (?, ?, ?, ?)",
-            (self.role, socket.gethostname(), os.getpid(), now),
-        )
-        self.token = int(cursor.lastrowid or 0)
+        self.token = owners.begin(connection, self.role, now)
         if self._beside is not None:
             # This process is the only one that claims: what is claimed, nobody has any more.
             self.recovered, self.poisoned = recover(
@@ -146,35 +143,22 @@ class SqliteSpool:
             self._waker = None
         token, stopped_at = self.token, reports.wall_clock()
         try:
-            await self._writer.submit(
-                "record the stop",
-                lambda c: c.execute(
-                    "UPDATE owners SET stopped_at = ?, clean = ? WHERE token = ?", (stopped_at, clean, token)
-                ),
-            )
+            await self._writer.submit("record the stop", lambda c: owners.end(c, token, stopped_at, clean=clean))
         finally:
             await self._writer.close()
             await asyncio.to_thread(self._connection.close)
             await self._loop.run_in_executor(self._reading, self._reader.close)
             self._reading.shutdown()
-            self._let_go()
+            await asyncio.to_thread(self._let_go)  # it may wait for the disk
 
     async def stopped_cleanly(self) -> bool:
         """Tell whether the delivering process before this one stopped cleanly (or there was none)."""
-        token = self.token
-
-        def read(connection: sqlite3.Connection) -> bool:
-            row = connection.execute(
-                "SELECT clean FROM owners WHERE role = ? AND token < ? ORDER BY token DESC LIMIT 1",
-                (Role.DELIVERY, token),
-            ).fetchone()
-            return row is None or bool(row[0])
-
-        return await self._read(read)
+        return await self._read(lambda c: owners.ended_cleanly(c, Role.DELIVERY, self.token))
 
     # what happens around each commit, in the writing thread
 
     def _before_commit(self) -> None:
+        self._files.check()  # nothing is promised that goes into a file that nobody will read
         totals.add(self._connection, self._totals)
 
     def _after_commit(self) -> None:
@@ -324,7 +308,10 @@ class SqliteSpool:
             for notice in notices:
                 self._insert(connection, notice)
 
-        await self._writer.submit("record outcomes", work)
+        try:
+            await self._writer.submit("record outcomes", work)
+        except FencedError as error:
+            raise await self._fenced(error, [settlement.recipient_id for settlement in settlements]) from error
 
     async def keep(self, deliveries: Sequence[Settlement]) -> None:
         """Keep deliveries durably that cannot be settled now: what is opened next settles them."""
@@ -349,7 +336,15 @@ class SqliteSpool:
         self, recipient_ids: Sequence[int], not_before: Mapping[int, float] = MappingProxyType({})
     ) -> None:
         """Put claimed recipients back, some of them not to be due before an instant."""
-        await self._writer.submit("release", lambda c: claims.release(c, self.token, recipient_ids, not_before))
+        try:
+            await self._writer.submit("release", lambda c: claims.release(c, self.token, recipient_ids, not_before))
+        except FencedError as error:
+            raise await self._fenced(error, recipient_ids) from error
+
+    async def _fenced(self, error: FencedError, ids: Sequence[int]) -> FencedError:
+        """Say whose claims they were: the others have not had what was asked for them."""
+        fenced = await self._writer.submit("look at claims", lambda c: claims.fenced(c, self.token, ids))
+        return FencedError(error.doing, error.why, fenced)
 
     async def block(self, message_id: int, number: int) -> bytes:
         """Read one block of a message's content."""

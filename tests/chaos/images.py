@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from random import Random
 from typing import TYPE_CHECKING
 
-from tests.chaos.tracing import Said, Sync, Truncate, Unlink, Write
+from tests.chaos.tracing import FailedSync, Said, Sync, Truncate, Unlink, Write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
-    from random import Random
 
     from tests.chaos.tracing import Step
 
@@ -32,12 +32,24 @@ class File:
     """One file: what is on the disk for certain, and what was written since."""
 
     synced: bytearray = field(default_factory=bytearray)
-    pending: list[Write | Truncate] = field(default_factory=list)
+    pending: list[Write | Truncate | Unlink] = field(default_factory=list)
 
     def sync(self) -> None:
         """Have everything on the disk."""
         for change in self.pending:
             _apply(self.synced, change)
+        self.pending.clear()
+
+    def sync_name(self) -> None:
+        """Have on the disk that it was removed, where it was."""
+        removals = [number for number, change in enumerate(self.pending) if isinstance(change, Unlink)]
+        if removals:
+            self.synced.clear()
+            del self.pending[: removals[-1] + 1]
+
+    def lose(self, cut: Cut, rng: Random) -> None:
+        """Have of what was written what a failed sync leaves: the rest is not tried again, though it can be read."""
+        self.synced[:] = self.after(cut, rng)
         self.pending.clear()
 
     def after(self, cut: Cut, rng: Random) -> bytes:
@@ -47,7 +59,7 @@ class File:
             return bytes(content)
         for number, change in enumerate(self.pending):
             last = number == len(self.pending) - 1
-            if isinstance(change, Truncate):
+            if isinstance(change, Truncate | Unlink):
                 if cut is not Cut.MIXED or rng.random() < 0.5:
                     _apply(content, change)
             elif cut is Cut.KEPT or (cut is Cut.TORN and not last):
@@ -71,7 +83,10 @@ def _sectors(write: Write) -> Iterator[Write]:
         at += length
 
 
-def _apply(content: bytearray, change: Write | Truncate) -> None:
+def _apply(content: bytearray, change: Write | Truncate | Unlink) -> None:
+    if isinstance(change, Unlink):
+        content.clear()
+        return
     if isinstance(change, Truncate):
         del content[change.size :]
         content.extend(bytes(change.size - len(content)))
@@ -84,7 +99,9 @@ def _apply(content: bytearray, change: Write | Truncate) -> None:
 class Disk:
     """The files of some names, as a trace goes on."""
 
-    def __init__(self, names: Iterable[str]) -> None:
+    def __init__(self, names: Iterable[str], *, failed: Cut = Cut.DROPPED, rng: Random | None = None) -> None:
+        """Begin with empty files; `failed` is what becomes of what a failed sync was to bring to the disk."""
+        self._failed, self._rng = failed, rng or Random(0)
         self.files = {name: File() for name in names}
         self.said = bytearray()  # to clients, so far
 
@@ -95,15 +112,19 @@ class Disk:
             return False
         file = self.files.get(step.path)
         if file is None:
+            if isinstance(step, Sync):  # of a folder, perhaps
+                for path, one in self.files.items():
+                    if path.rpartition("/")[0] == step.path:
+                        one.sync_name()
             return False
         match step:
             case Sync():
                 changed = bool(file.pending)
                 file.sync()
                 return changed
-            case Unlink():
-                file.pending.append(Truncate(step.path, 0))
-            case Write() | Truncate():
+            case FailedSync():
+                file.lose(self._failed, self._rng)
+            case Write() | Truncate() | Unlink():
                 file.pending.append(step)
         return False
 

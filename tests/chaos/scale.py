@@ -1,4 +1,4 @@
-"""How much is run: a share with `make test`, all of it with `make chaos`."""
+"""How much is run: a share with `make test`, all of it with `make chaos`, and kills for an hour with `make soak`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ VARIABLE = "SENDER_CHAOS"
 
 def in_full() -> bool:
     """Tell whether all of it is to be run."""
-    return os.environ.get(VARIABLE) == "full"
+    return os.environ.get(VARIABLE) in {"full", "soak"}
 
 
-def scaled(share: int, full: int) -> int:
+def scaled(share: int, full: int, soak: int | None = None) -> int:
     """Give how often something is run."""
+    if soak is not None and os.environ.get(VARIABLE) == "soak":
+        return soak
     return full if in_full() else share

@@ -5,20 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import re
 import signal
-import sqlite3
 import tempfile
-import zlib
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sender.core.identity import id_number
 from sender.sandbox import Behaviour
-from sender.spool.contract import State
-from sender.spool.sqlite import Role, open_spool
 from tests.chaos import images, tracing
+from tests.chaos.aftermath import MEMORY, acknowledged_ids, examine
 from tests.chaos.images import Cut, Disk
 from tests.chaos.scale import scaled
 from tests.scenes.processes import Served
@@ -33,12 +27,6 @@ if TYPE_CHECKING:
 
 _MESSAGES = 60
 _LARGE = 300_000  # bytes of content: several blocks
-_ACKNOWLEDGED = re.compile(rb"250 2\.0\.0 Queued as ([0-9a-z]{13})\r\n")
-_WAITS_FOR_NOBODY = (
-    "SELECT count(*) FROM messages m WHERE ended_at IS NULL"
-    " AND NOT EXISTS (SELECT 1 FROM recipients r WHERE r.message_id = m.id AND r.state < ?)"
-)
-_SIDE = ("", "-wal", "-deliveries")  # -shm, -hands and -lock are no memory: they are made anew
 
 
 async def _record(world: World, trace: Path) -> str:
@@ -77,44 +65,16 @@ def _cuts(disk: Disk, rng: random.Random) -> Iterator[tuple[Cut, Mapping[str, by
         yield cut, disk.image(cut, rng)
 
 
-async def _examine(folder: Path, acknowledged: set[int]) -> str:
-    """Open a spool after a power cut; say what is wrong with it."""
-    path = folder / "spool.db"
-    spool = await open_spool(path, Role.DELIVERY, now=0.0, commit_interval_s=0.0)
-    await spool.close(clean=False)
-    with closing(sqlite3.connect(path)) as database:
-        (sound,) = database.execute("PRAGMA integrity_check").fetchone()
-        if sound != "ok":
-            return f"integrity_check: {sound}"
-        messages = {row[0]: row[1:] for row in database.execute("SELECT id, checksum, blocks, ended_at FROM messages")}
-        for message_id in acknowledged:
-            if message_id not in messages:
-                return f"{message_id} is lost"
-            checksum, blocks, ended_at = messages[message_id]
-            if ended_at is None and zlib.crc32(_content(database, message_id, blocks)) != checksum:
-                return f"{message_id} is not what was accepted"
-        if database.execute(_WAITS_FOR_NOBODY, (State.DELIVERED,)).fetchone() != (0,):
-            return "a message waits without a recipient that does"
-    return ""
-
-
-def _content(database: sqlite3.Connection, message_id: int, blocks: int) -> bytes:
-    (first,) = database.execute("SELECT content FROM contents WHERE message_id = ?", (message_id,)).fetchone()
-    more = database.execute("SELECT content FROM blocks WHERE message_id = ? ORDER BY number", (message_id,)).fetchall()
-    assert len(more) == blocks - 1
-    return bytes(first) + b"".join(row[0] for row in more)
-
-
 async def test_r1_no_power_cut_loses_what_was_acknowledged(world: World, report: Report) -> None:
     """At every sync, with every fate of what was not synced: the spool opens, is sound, and has every message whole."""
     require(Strace)
     trace = world.folder / "trace"
     spool = await _record(world, trace)
-    disk = Disk(f"{spool}{side}" for side in _SIDE)
+    disk = Disk(f"{spool}{side}" for side in MEMORY)
     rng = random.Random(5)
     boundaries = sum(disk.take(step) for step in tracing.steps(trace))
     every = max(1, boundaries * len(Cut) // scaled(300, 10_000))
-    disk = Disk(f"{spool}{side}" for side in _SIDE)
+    disk = Disk(f"{spool}{side}" for side in MEMORY)
     number = examined = most = 0
     with tempfile.TemporaryDirectory(dir="/dev/shm") as scratch:
         folder = Path(scratch)
@@ -124,12 +84,12 @@ async def test_r1_no_power_cut_loses_what_was_acknowledged(world: World, report:
             if at_boundary:  # just before it ends: all that is pending may be lost
                 number += 1
                 if number % every == 0:
-                    acknowledged = {id_number(text.decode()) for text in _ACKNOWLEDGED.findall(disk.said)}
+                    acknowledged = acknowledged_ids(disk.said)
                     most = max(most, len(acknowledged))
                     for cut, image in _cuts(disk, rng):
                         images.write(folder, image)
                         wrong = (
-                            await _examine(folder, acknowledged) if image[spool] else ("lost" if acknowledged else "")
+                            await examine(folder, acknowledged) if image[spool] else ("lost" if acknowledged else "")
                         )
                         assert not wrong, f"sync {number}, {cut}: {wrong}"
                         examined += 1

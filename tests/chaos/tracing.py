@@ -56,13 +56,20 @@ class Sync:
 
 
 @dataclass(frozen=True, slots=True)
+class FailedSync:
+    """The system said that it could not: what was written before may be there or not, and it is not tried again."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class Said:
     """Bytes that were given to the system for a client."""
 
     content: bytes
 
 
-Step = Write | Truncate | Unlink | Sync | Said
+Step = Write | Truncate | Unlink | Sync | FailedSync | Said
 
 
 def command(trace: Path) -> list[str]:
@@ -98,6 +105,8 @@ def steps(trace: Path) -> Iterator[Step]:
                     syncing[thread] = begun
                 elif b"= 0" in rest:
                     yield Sync(_path(begun))
+                elif b"= -1" in rest:
+                    yield FailedSync(_path(begun))
             elif b"resumed>" not in rest[:12]:
                 yield from _step(call, rest)
 

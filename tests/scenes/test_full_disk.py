@@ -14,9 +14,9 @@ import pytest
 
 from sender.sandbox import Behaviour
 from sender.spool.contract import State
+from tests.scenes.arrivals import Arrivals
 from tests.scenes.processes import Served
 from tests.scenes.programs import run
-from tests.scenes.test_crash import Arrivals
 from tests.scenes.world import ORIGIN
 from tests.servers import require_root_here
 

@@ -266,3 +266,15 @@ async def test_what_was_begun_behind_a_fault_is_put_back(receiver: Receiver) -> 
         *["begin r0", "answer r0"],
         *["begin r1", "begin r2", "late fault r1", "back r2", "left"],
     ]
+
+
+async def test_a_goodbye_that_fails_leaves_no_session(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where our own code fails as a session is to end, it is ended all the same, and the lane hears of it."""
+
+    async def fail(_session: Session) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Session, "quit", fail)
+    lead = _Lead(receiver, 1)
+    assert await lead.work() == ["begin r0", "answer r0", "left"]
+    await receiver.until_idle()

@@ -10,6 +10,7 @@ import pytest
 from sender.core.options import Options
 from sender.core.outcome import Outcome, Reason, Scope, Verdict
 from sender.core.reply import Reply
+from sender.engine.notices import Notices
 from sender.engine.results import Result
 from sender.spool.contract import State
 
@@ -307,3 +308,19 @@ def test_who_rests_is_not_tried_for_a_warning() -> None:
     desk = Desk()
     desk.settle(_DEFERRED._replace(rest_until=desk.now + 999), options=Options(warn_at=desk.now + 10))
     assert desk.batch.settlements[0].due_at == desk.now + 999
+
+
+def test_a_notice_that_cannot_be_written_ends_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the notice about a bounce fails for a fault of ours, the batch is as it was: not one recipient is in it."""
+    desk = Desk()
+    desk.settle(_DELIVERED)
+    before = (list(desk.batch.settlements), dict(desk.batch.ended), list(desk.batch.events))
+
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Notices, "write", fail)
+    with pytest.raises(ZeroDivisionError):
+        desk.settle(_BOUNCED)
+    assert (desk.batch.settlements, desk.batch.ended, desk.batch.events) == before
+    assert desk.batch.notices == []

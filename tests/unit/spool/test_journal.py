@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -76,6 +78,63 @@ def test_what_is_forgotten_is_not_read_also_behind_a_shorter_record(tmp_path: Pa
     journal.write(2, [_settlement(99)])
     journal.close()
     assert _read(path) == [(2, [_settlement(99)])]
+
+
+def _refuse(_file: int) -> None:
+    raise OSError(5, "Input/output error")
+
+
+def test_what_is_kept_after_a_failed_end_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the disk failed while records were forgotten, the next one does not stand behind an end."""
+    path = tmp_path / "spool.db"
+    journal = Journal(path)
+    journal.write(1, [_settlement(1)])
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", _refuse)
+        with pytest.raises(SpoolError):
+            journal.forget()
+    journal.write(2, [_settlement(2)])
+    journal.close()
+    assert _read(path) == [(2, [_settlement(2)])]
+
+
+def test_what_is_kept_after_a_failed_sync_is_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A record whose sync failed is not believed to be there: the next stands in its place."""
+    path = tmp_path / "spool.db"
+    journal = Journal(path)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", _refuse)
+        with pytest.raises(SpoolError):
+            journal.write(1, [_settlement(1)])
+    journal.write(1, [_settlement(1), _settlement(2)])
+    journal.close()
+    assert _read(path) == [(1, [_settlement(1), _settlement(2)])]
+
+
+def test_it_is_closed_after_the_write_that_is_under_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Closing waits for a write that nobody waits for any more, and what comes later is refused."""
+    path = tmp_path / "spool.db"
+    journal = Journal(path)
+    begun, may_end = threading.Event(), threading.Event()
+
+    def wait(_file: int) -> None:
+        begun.set()
+        may_end.wait(10)
+
+    monkeypatch.setattr(os, "fdatasync", wait)
+    writing = threading.Thread(target=journal.write, args=(1, [_settlement(1)]))
+    writing.start()
+    begun.wait(10)
+    closing = threading.Thread(target=journal.close)
+    closing.start()
+    assert writing.is_alive()
+    assert closing.is_alive()
+    may_end.set()
+    writing.join(10)
+    closing.join(10)
+    with pytest.raises(SpoolError, match="closed"):
+        journal.forget()
+    assert _read(path) == [(1, [_settlement(1)])]
 
 
 @given(cut=st.integers(0, 400), noise=st.binary(max_size=64))

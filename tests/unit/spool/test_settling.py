@@ -108,8 +108,9 @@ async def test_what_was_released_cannot_be_settled(spool: Spool) -> None:
     await spool.release(ids)
     with pytest.raises(FencedError):
         await end(spool, claimed)
-    with pytest.raises(FencedError):
+    with pytest.raises(FencedError) as raised:
         await spool.release(ids)
+    assert raised.value.fenced == set(ids)
     assert addresses(await claim(spool)) == ["you@b.test"]
 
 
@@ -142,8 +143,9 @@ async def test_one_stale_claim_fails_the_whole_settlement(spool: Spool) -> None:
     await spool.accept(fine)
     stale, claimed = await claim(spool, "b.test"), await claim(spool, "c.test")
     await end(spool, stale)
-    with pytest.raises(FencedError, match="1 claims belong"):
+    with pytest.raises(FencedError, match="1 claims belong") as raised:
         await spool.settle(settlements([*stale, *claimed], State.BOUNCED), [], {}, NOW)
+    assert raised.value.fenced == {stale[0].recipients[0].id}
     assert await states(spool, stale_one.id) == [State.DELIVERED]
     assert await states(spool, fine.id) == [State.CLAIMED]
 

@@ -376,3 +376,32 @@ async def test_what_is_missing_is_named_as_people_know_it(place: SqlitePlace) ->
     message = mail()
     with pytest.raises(SpoolError, match=f"message {id_text(message.id)} has no block 3"):
         await spool.block(message.id, 3)
+
+
+def test_a_journal_that_cannot_be_made_wal_is_refused() -> None:
+    """Where SQLite stays with another journal, and says so without an error, the spool is not opened."""
+    with (
+        closing(sqlite3.connect(":memory:")) as connection,
+        pytest.raises(SpoolError, match="journal's mode is memory"),
+    ):
+        schema._begin_wal(connection, 0.1)
+
+
+@pytest.mark.parametrize("side", ["", "-wal"], ids=["database", "log"])
+@pytest.mark.parametrize("replaced", [False, True], ids=["removed", "replaced"])
+async def test_r9_nothing_is_promised_into_a_file_that_is_gone(
+    place: SqlitePlace, side: str, *, replaced: bool
+) -> None:
+    """Where a file of the spool is not the one that is open, nothing is committed, until it is there again."""
+    spool = await place.open()
+    await spool.accept(mail())
+    path = place.path.with_name(place.path.name + side)
+    away = path.with_name("away")
+    path.rename(away)
+    if replaced:
+        path.touch()
+    with pytest.raises(SpoolError, match=f"{path.name}'"):
+        await spool.accept(mail())
+    away.rename(path)
+    await spool.accept(mail())
+    assert await spool.totals() == {"accepted": 2}
