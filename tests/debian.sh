@@ -2,7 +2,7 @@
 # Fetch the Debian packages that the scenes need.
 #
 #   tests/debian.sh [PACKAGE...]        postfix with SASL, exim4-daemon-light, postgrey, msmtp, curl, systemd (whose
-#                                       programs check units), logrotate, prometheus, strace and PACKAGE...
+#                                       programs check units), logrotate, prometheus, strace, iproute2 and PACKAGE...
 #
 # Quiet, and quick when everything is there. It never fails: what it could not fetch it names, one line each,
 # and the tests that need it skip (or fail, with CI=true).
@@ -101,7 +101,7 @@ refusal=
 command -v apt-get >/dev/null && command -v dpkg-query >/dev/null || refusal='this is not Debian'
 [ -n "$refusal" ] || [ "$(id -u)" -eq 0 ] || refusal='only root may install it'
 
-for package in postfix libsasl2-modules exim4-daemon-light postgrey msmtp curl systemd logrotate prometheus strace "$@"; do
+for package in postfix libsasl2-modules exim4-daemon-light postgrey msmtp curl systemd logrotate prometheus strace iproute2 "$@"; do
     case $package in
         exim4-daemon-light | logrotate | prometheus)
             if [ -n "$refusal" ]; then
