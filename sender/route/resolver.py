@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import logging
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     _LookUp = Callable[[str], Awaitable[tuple[object, float]]]  # a name -> what was found, and its TTL in seconds
 
+log = logging.getLogger(__name__)
 _HOSTS, _ADDRESSES = 100, 20  # of an answer, more is not looked at
 _CACHED = 200_000
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -136,7 +138,7 @@ class Resolver:
     async def _fill(self, entry: _Entry, name: str, look_up: _LookUp) -> None:
         settings, began_at = self._settings, self._clock()
         try:
-            value, ttl_s = await look_up(name)
+            value, ttl_s = await _surely(look_up, name)
         except ResolveError as error:
             self._on_lookup(error.failure.value, self._clock() - began_at)
             entry.until = self._clock() + settings.failure_ttl
@@ -204,6 +206,17 @@ class Resolver:
             # A chain too long, a server that fails, a packet that is none: all of it may be better next time.
             raise ResolveError(Failure.TEMPORARY, f"looking up {kind} of {name}: {_words(error)}") from error
         return answer
+
+
+async def _surely(look_up: _LookUp, name: str) -> tuple[object, float]:
+    """Look up; a fault of ours, or of the library's, is a failure like any other. Raises ResolveError."""
+    try:
+        return await look_up(name)
+    except ResolveError:
+        raise
+    except Exception as error:  # whoever waits for the answer would wait for ever
+        log.exception("%s: looking it up failed", name)
+        raise ResolveError(Failure.TEMPORARY, f"looking up {name}: {error!r}"[:300]) from error
 
 
 def _words(error: Exception) -> str:

@@ -76,6 +76,18 @@ async def test_d1_a_forged_answer_before_the_true_one_is_not_believed(zone: DnsS
             assert await way.failure("odd.test") is None, oddity
 
 
+async def test_d1_a_fault_in_a_look_up_is_temporary(zone: DnsServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where our code, or the library, fails under an answer, nobody waits for ever, and the next look-up is as any."""
+    zone.mx("odd.test", [(10, "mx.odd.test")])
+    way = Way(zone.address)
+    with monkeypatch.context() as patched:
+        patched.setattr(way.resolver._resolver, "resolve", None)  # what stands there cannot be called
+        async with asyncio.timeout(5):
+            assert await way.failure("odd.test") is Failure.TEMPORARY
+    way.now += DnsSettings().failure_ttl
+    assert await way.failure("odd.test") is None
+
+
 async def test_d4_what_an_mx_host_lacks_is_permanent_only_where_all_hosts_surely_lack_it(
     zone: DnsServer, report: Report
 ) -> None:
