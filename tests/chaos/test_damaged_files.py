@@ -23,6 +23,7 @@ from sender.spool.sqlite import Role, open_spool
 from tests.chaos import damage
 from tests.chaos.damage import NOW
 from tests.chaos.scale import scaled
+from tests.scenes.processes import Served
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterator, Mapping
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from sender.spool.sqlite import SqliteSpool
     from tests.chaos.damage import Content
     from tests.chaos.report import Report
+    from tests.scenes.world import World
 
     T = TypeVar("T")
 
@@ -171,6 +173,35 @@ async def test_x11_every_spoilt_value_holds_its_message_and_no_other(tmp_path: P
             assert fate.removeprefix("held: ") in why, statement
         assert found.strangers == 0
     report.held("X11", runs=len(corpus), figures="spoilt values: each holds its own message, 0 others")
+
+
+@pytest.mark.parametrize("what", ["header", "tables", "cut"])
+async def test_x11_a_daemon_says_in_plain_words_that_it_cannot_open_its_spool(
+    world: World, report: Report, what: str
+) -> None:
+    """It ends with 1 and a line that names the file, and shows no traceback; a command says the same."""
+    world.configure()
+    await world.start()
+    await world.stop()
+    path = world.settings.spool_path
+    content = bytearray(path.read_bytes())
+    if what == "header":
+        content[:16] = b"no database here"
+    elif what == "tables":
+        content = content.replace(b"CREATE TABLE owners", b"CREATE \xff\xfe\xfd\xfc! owners")
+    else:
+        del content[150:]
+    path.write_bytes(content)
+    async with Served(world.settings.path("sender.toml")) as served:
+        assert await served.ended() == 1
+        said = served.log
+    assert len(said.splitlines()) == 1, said
+    assert said.startswith(f"sender: spool: open: {path}: ")
+    code, shown = await world.command("queue")
+    assert code == 1
+    assert str(path) in shown
+    path.unlink()  # nothing is left to count
+    report.held("X11", runs=1, figures=f"{what}: refused in one line")
 
 
 async def test_x11_fuzz_of_a_spools_files(tmp_path: Path, shm: Path, report: Report) -> None:
