@@ -155,11 +155,11 @@ def _give_recipients(messages: Mapping[int, ClaimedMessage], rows: Iterable[_Row
             ClaimedRecipient(
                 id=row[0],
                 queue_id=row[2],
-                rcpt_to=row[3] if is_text(row[3]) else readable(row[3]),
+                rcpt_to=row[3] if row[3] and row[3].isascii() else readable(row[3]),
                 due_at=row[4],
                 attempts=min(max(0, row[5] or 0), _ATTEMPTS),
                 warned=bool(row[6]),
-                dsn=row[7] if is_text(row[7]) else "",
+                dsn=readable(row[7]),
             )
         )
 

@@ -21,6 +21,7 @@ from sender.spool.rows import as_json, exactly, is_damage, is_text, read
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+_PRIORITIES = frozenset(map(int, Priority))
 _SHORT = 16 * 1024  # bytes of a message that is copied once more rather than read by itself
 
 
@@ -86,7 +87,7 @@ def _rows(connection: sqlite3.Connection, ids: Iterable[int]) -> list[list[Any]]
 def _found(row: list[Any]) -> Found:
     if row[1] is None:
         return Found(_nobodys(row[0]), 0, 1, 0, "there are recipients, and no message")
-    if not is_text(row[1]) or not is_text(row[3]) or row[4] not in set(Priority) or None in row[9:12] or row[9] < 1:
+    if not is_text(row[1]) or not is_text(row[3]) or row[4] not in _PRIORITIES or None in row[9:12] or row[9] < 1:
         return Found(_nobodys(row[0]), 0, 1, 0, "what is known of it cannot be read")
     message = ClaimedMessage(
         id=row[0],

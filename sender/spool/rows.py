@@ -42,12 +42,16 @@ def read(connection: sqlite3.Connection, statement: str, *arguments: object) -> 
 
 def is_text(value: object) -> TypeGuard[str]:
     """Tell whether what stands where a text belongs is one."""
-    return isinstance(value, str) and (value.isascii() or not any("\ud800" <= each <= "\udfff" for each in value))
+    if not isinstance(value, str):
+        return False
+    return value.isascii() or not any("\ud800" <= each <= "\udfff" for each in value)
 
 
 def readable(value: object) -> str:
     """Give a text for people, whatever stands there; what is no text has marks in it."""
-    return str(value or "").encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    if not value:
+        return ""
+    return str(value).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def lenient(raw: bytes) -> str:

@@ -7,9 +7,9 @@ import re
 import time
 from typing import TYPE_CHECKING, Any
 
+import dns.exception
 import dns.message
 import dns.nameserver
-import dns.query
 
 from sender.core.address import canonical_domain, domain_of, split_mailbox, wire_form
 from sender.core.errors import AddressError
@@ -152,16 +152,19 @@ class _Spoilt(dns.nameserver.Nameserver):
             at = self._rng.randrange(2, len(said))
             said[at] = self._rng.choice([said[at] ^ 1 << self._rng.randrange(8), self._rng.randrange(256)])
         self.said = bytes(said[: self._rng.choice([len(said), len(said), self._rng.randrange(12, len(said))])])
-        response = dns.message.from_wire(self.said)
+        try:
+            response = dns.message.from_wire(self.said)
+        except dns.exception.DNSException as error:
+            raise dns.exception.FormError from error  # after which a resolver does not wait to ask again
         response.question = request.question  # the mutation shall hit what is read behind it
         if not request.is_response(response):
-            raise dns.query.BadResponse
+            raise dns.exception.FormError
         return response
 
 
 async def test_fuzz_of_dns_answers(report: Report, caplog: pytest.LogCaptureFixture) -> None:
     """Whatever stands in an answer, a domain has a way with addresses that are some, or has none: nothing else."""
-    rng, count = random.Random(_SEED), scaled(1_000, 1_000_000)
+    rng, count = random.Random(_SEED), scaled(250, 1_000_000)
     fates = {"way": 0, "temporary": 0, "permanent": 0}
     quick = {"min_ttl": "0s", "failure_ttl": "0s", "lifetime": "20ms", "timeout": "20ms"}
     way = Way("127.0.0.1:53", delivery={"allow_private_addresses": True}, dns=quick)
