@@ -304,10 +304,9 @@ async def test_a_spoilt_count_takes_no_other_recipients_along(place: SqlitePlace
     await asyncio.to_thread(_run, spool, spoil, trap.id)
     assert (await spool.suspend(_one(trap), now=NOW, until=None, reason=""))[1] == 1
     await spool.resume(_one(trap), now=NOW)
-    found = await _claim(spool)
-    assert {message.id: len(message.recipients) for message in found.messages} == {trap.id: 1, other.id: 2}
-    await end(spool, [message for message in found.messages if message.id == trap.id])
-    await spool.release([one.id for message in found.messages if message.id == other.id for one in message.recipients])
+    found = await _claim(spool, limit=1)
+    assert addresses(found.messages) == ["one@b.test"]
+    await end(spool, found.messages)
     assert await spool.purge(NOW + 1, 100) == 1
     assert await states(spool, other.id) == [State.QUEUED, State.QUEUED]
 

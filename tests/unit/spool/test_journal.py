@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sender.core.errors import SpoolError
@@ -79,6 +79,7 @@ def test_what_is_forgotten_is_not_read_also_behind_a_shorter_record(tmp_path: Pa
 
 
 @given(cut=st.integers(0, 400), noise=st.binary(max_size=64))
+@settings(deadline=None)  # it waits for the disk
 def test_a_torn_record_is_not_read_and_those_before_it_are(
     tmp_path_factory: pytest.TempPathFactory, cut: int, noise: bytes
 ) -> None:
