@@ -12,6 +12,8 @@ import dns.message
 import dns.name
 import dns.rcode
 
+from tests.servers.process import free_port
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -56,8 +58,8 @@ class OddServer(asyncio.DatagramProtocol):
     async def __aenter__(self) -> Self:
         """Listen, on UDP only until TCP is wanted."""
         loop = asyncio.get_running_loop()
-        self._transport, _ = await loop.create_datagram_endpoint(lambda: self, ("127.0.0.1", 0))
-        self._port = self._transport.get_extra_info("sockname")[1]
+        self._port = free_port()  # one that is free for TCP too
+        self._transport, _ = await loop.create_datagram_endpoint(lambda: self, ("127.0.0.1", self._port))
         self.address = f"127.0.0.1:{self._port}"
         return self
 
