@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _RECIPIENT = (
     "json_group_array(json_array("
-    "r.id, max(0, CAST(r.message_id AS INTEGER)), CAST(r.queue_id AS INTEGER), CAST(r.rcpt_to AS TEXT),"
+    "r.id, max(0, coalesce(CAST(r.message_id AS INTEGER), 0)), CAST(r.queue_id AS INTEGER), CAST(r.rcpt_to AS TEXT),"
     f" {exactly('r.due_at', '0')}, CAST(r.attempts AS INTEGER), CAST(r.warned AS INTEGER), CAST(r.dsn AS TEXT)))"
 )
 _ATTEMPTS = 10**6  # more are a spoilt count
@@ -125,7 +125,7 @@ def _due(connection: sqlite3.Connection, queue_ids: Sequence[int], now: float, s
         share,
     )
     place = {queue_id: number for number, queue_id in enumerate(queue_ids)}
-    rows.sort(key=lambda row: (place[row[2]], row[4]))
+    rows.sort(key=lambda row: (place.get(row[2], 0), row[4]))
     return rows
 
 

@@ -148,7 +148,7 @@ def give_contents(connection: sqlite3.Connection, messages: Mapping[int, Claimed
 def _give_contents(connection: sqlite3.Connection, messages: Mapping[int, ClaimedMessage]) -> None:
     """Read them, the short ones all in one piece."""
     lengths, contents = connection.execute(
-        "SELECT json_group_array(json_array(c.message_id, length(c.content))),"
+        "SELECT json_group_array(json_array(c.message_id, coalesce(length(c.content), 0))),"
         # As text they can be joined; what is in them is not looked at.
         " CAST(group_concat(CAST(c.content AS TEXT), '') AS BLOB)"
         " FROM json_each(?) j JOIN contents c ON c.message_id = j.value",

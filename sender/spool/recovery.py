@@ -68,7 +68,8 @@ def _mend_suspensions(connection: sqlite3.Connection, now: float) -> None:
     rows = connection.execute("SELECT lower(value) FROM suspensions WHERE kind = ?", (Kind.MESSAGE,))
     known = {row[0] for row in rows}
     held = connection.execute(
-        "SELECT DISTINCT message_id FROM recipients WHERE state = 2 AND message_id > 0"
+        "SELECT DISTINCT message_id FROM recipients"
+        " WHERE state = 2 AND typeof(message_id) = 'integer' AND message_id > 0"
     ).fetchall()
     for (message_id,) in held:
         if id_text(message_id) not in known:

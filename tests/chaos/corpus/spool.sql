@@ -50,3 +50,4 @@ UPDATE totals SET count = 'x' -- goes
 UPDATE receipts SET digest = 7, answer = 'x', at = 'y' -- goes
 UPDATE owners SET clean = 'x', role = x'ff' -- goes
 UPDATE domains SET site = x'ff', last_reply = CAST(x'ff' AS TEXT) WHERE name != '0.test' -- goes
+UPDATE recipients SET message_id = x'ff' WHERE message_id = :id -- held: there are recipients, and no message
