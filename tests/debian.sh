@@ -100,9 +100,9 @@ refusal=
 command -v apt-get >/dev/null && command -v dpkg-query >/dev/null || refusal='this is not Debian'
 [ -n "$refusal" ] || [ "$(id -u)" -eq 0 ] || refusal='only root may install it'
 
-packages='postfix libsasl2-modules exim4-daemon-light postgrey msmtp curl systemd logrotate prometheus strace chromium'
+packages='postfix libsasl2-modules exim4-daemon-light postgrey msmtp curl systemd logrotate prometheus strace iproute2'
 # shellcheck disable=SC2086 # a list of words
-for package in $packages "$@"; do
+for package in $packages chromium "$@"; do
     case $package in
         exim4-daemon-light | logrotate | prometheus)
             if [ -n "$refusal" ]; then

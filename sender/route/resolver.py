@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import logging
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -30,8 +31,13 @@ if TYPE_CHECKING:
 
     _LookUp = Callable[[str], Awaitable[tuple[object, float]]]  # a name -> what was found, and its TTL in seconds
 
+log = logging.getLogger(__name__)
 _HOSTS, _ADDRESSES = 100, 20  # of an answer, more is not looked at
 _CACHED = 200_000
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+# What Python, as IANA, does not call private: NAT64 of a site, IPv4-compatible, site-local.
+_LOCAL = [ipaddress.ip_network(network) for network in ("64:ff9b:1::/48", "::/96", "fec0::/10")]
 
 
 class Failure(StrEnum):
@@ -132,7 +138,7 @@ class Resolver:
     async def _fill(self, entry: _Entry, name: str, look_up: _LookUp) -> None:
         settings, began_at = self._settings, self._clock()
         try:
-            value, ttl_s = await look_up(name)
+            value, ttl_s = await _surely(look_up, name)
         except ResolveError as error:
             self._on_lookup(error.failure.value, self._clock() - began_at)
             entry.until = self._clock() + settings.failure_ttl
@@ -158,15 +164,16 @@ class Resolver:
         if answer is None:
             return (MxHost(0, domain),), self._settings.min_ttl
         hosts = []
-        for record in list(answer)[:_HOSTS]:
+        for record in answer:
             try:
                 hosts.append(MxHost(record.preference, canonical_domain(record.exchange.to_text())))
             except AddressError:  # "." or a name that is none
                 continue
         if not hosts:
             raise ResolveError(Failure.NULL_MX, f"{domain} takes no mail (null MX)")
-        best_first = tuple(sorted(set(hosts), key=lambda host: (host.preference, host.name)))
-        return best_first, float(answer.rrset.ttl if answer.rrset is not None else 0)
+        # Cut after it is sorted: servers turn their records, and what is left of too many shall be the same each time.
+        best_first = sorted(set(hosts), key=lambda host: (host.preference, host.name))[:_HOSTS]
+        return tuple(best_first), float(answer.rrset.ttl if answer.rrset is not None else 0)
 
     async def _look_up_addresses(self, host: str) -> tuple[tuple[str, ...], float]:
         six, four = await asyncio.gather(self._ask(host, "AAAA"), self._ask(host, "A"), return_exceptions=True)
@@ -201,6 +208,17 @@ class Resolver:
         return answer
 
 
+async def _surely(look_up: _LookUp, name: str) -> tuple[object, float]:
+    """Look up; a fault of ours, or of the library's, is a failure like any other. Raises ResolveError."""
+    try:
+        return await look_up(name)
+    except ResolveError:
+        raise
+    except Exception as error:  # whoever waits for the answer would wait for ever
+        log.exception("%s: looking it up failed", name)
+        raise ResolveError(Failure.TEMPORARY, f"looking up {name}: {error!r}"[:300]) from error
+
+
 def _words(error: Exception) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
     return text[:300]
@@ -208,12 +226,18 @@ def _words(error: Exception) -> str:
 
 def dialable(address: str, *, private: bool) -> bool:
     """Tell whether mail may be sent to an address: never to this host or a private net, unless it is allowed."""
-    parsed: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
-        parsed = parsed.ipv4_mapped
+    parsed = _meant(ipaddress.ip_address(address.partition("%")[0]))
     if parsed.is_unspecified or parsed.is_multicast or str(parsed) == "255.255.255.255":
         return False
-    return private or parsed.is_global
+    return private or (parsed.is_global and not any(parsed in network for network in _LOCAL))
+
+
+def _meant(address: _Address) -> _Address:
+    """Give the IPv4 address that stands in an IPv6 one, where a packet to this one may come out at that one."""
+    if address.version == 4:  # noqa: PLR2004
+        return address
+    translated = ipaddress.IPv4Address(address.packed[-4:]) if address in _NAT64 else None
+    return address.ipv4_mapped or address.sixtofour or translated or address
 
 
 def shuffled(hosts: tuple[MxHost, ...], rng: Random) -> list[MxHost]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from sender.core.site import site_name
 from sender.route.resolver import Failure, MxHost, ResolveError, dialable, shuffled
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from random import Random
 
     from sender.route.resolver import Resolver
@@ -47,6 +49,7 @@ class Endpoint:
     port: int
 
 
+_EVERYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104 - where a listener may be told to listen
 _UNROUTABLE = {
     Failure.NO_DOMAIN: (Reason.DOMAIN_UNKNOWN, "5.1.2"),
     Failure.NULL_MX: (Reason.DOMAIN_UNKNOWN, "5.1.10"),
@@ -89,8 +92,7 @@ class Router:
             return _unroutable(error)
         hosts = self._without_us(hosts)
         if not hosts:
-            detail = f"{domain} is delivered by {self.settings.hostname} itself, which knows no further way"
-            return Unroutable(Reason.RECEIVER_ERROR, permanent=True, status="5.4.6", detail=detail)
+            return _loops(domain, f"it is delivered by {self.settings.hostname} itself")
         site = site_name(host.name for host in hosts)
         return Route(site=site, hosts=hosts, port=port, static=False)
 
@@ -99,6 +101,14 @@ class Router:
         ours = [host.preference for host in hosts if host.name == self.settings.hostname.lower()]
         return tuple(host for host in hosts if host.preference < min(ours)) if ours else hosts
 
+    def _is_us(self, endpoint: Endpoint) -> bool:
+        """Tell whether a listener of this daemon would answer there."""
+        listening = (split_endpoint(listen) for smtp in self.settings.all_listeners.values() for listen in smtp.listen)
+        return any(
+            port == endpoint.port and (host == endpoint.address or (host in _EVERYWHERE and _is_here(endpoint.address)))
+            for host, port in listening
+        )
+
     async def endpoints(self, route: Route) -> list[Endpoint] | Unroutable:
         """Give the addresses to try, in order: hosts by preference, at most `max_addresses` of them all."""
         limit = self.settings.delivery.max_addresses
@@ -106,29 +116,28 @@ class Router:
         found: list[Endpoint] = []
         failures: list[ResolveError] = []
         dropped: list[str] = []
+        ours = ""
+        preferences = {host.name: host.preference for host in route.hosts}
         for host in shuffled(route.hosts, self._rng):
             try:
                 addresses = await self._addresses(host.name)
             except ResolveError as error:
                 failures.append(error)
                 continue
-            for address in addresses:
-                if dialable(address, private=private):
-                    found.append(Endpoint(host.name, address, route.port))
+            these = [Endpoint(host.name, address, route.port) for address in addresses]
+            if not route.static and any(map(self._is_us, these)):
+                # As where an MX has our name: hosts that are no better would send it back.
+                found = [endpoint for endpoint in found if preferences[endpoint.host] < host.preference]
+                ours = host.name
+                break
+            for endpoint in these:
+                if dialable(endpoint.address, private=private):
+                    found.append(endpoint)
                 else:
-                    dropped.append(address)
+                    dropped.append(endpoint.address)
             if len(found) >= limit:
                 break
-        if found:
-            return found[:limit]
-        temporary = [failure for failure in failures if not failure.failure.permanent]
-        if temporary:
-            return _unroutable(temporary[0])
-        if dropped:
-            detail = f"{route.site} has only addresses that no mail is sent to: {', '.join(sorted(set(dropped)))}"
-            return Unroutable(Reason.DNS_FAILURE, permanent=True, status="5.4.4", detail=detail)
-        detail = f"no host of {route.site} has an address"
-        return Unroutable(Reason.DNS_FAILURE, permanent=True, status="5.4.4", detail=detail)
+        return found[:limit] or _nowhere(route.site, failures, dropped, ours)
 
     async def _addresses(self, host: str) -> list[str]:
         """Look a host up; an address is its own answer. IPv4 and IPv6 take turns: one that is down costs one try."""
@@ -151,6 +160,35 @@ class Router:
 def _static(endpoint: str) -> Route:
     host, port = split_endpoint(endpoint)
     return Route(site=endpoint, hosts=(MxHost(0, host),), port=port, static=True)
+
+
+def _is_here(address: str) -> bool:
+    """Tell whether this machine has an address."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as tried:
+        try:
+            tried.bind((address, 0))
+        except OSError:
+            return False
+    return True
+
+
+def _nowhere(site: str, failures: Iterable[ResolveError], dropped: Iterable[str], ours: str) -> Unroutable:
+    """Say why a site has no address to try: not known now, or for good."""
+    for failure in failures:
+        if not failure.failure.permanent:
+            return _unroutable(failure)
+    if ours:
+        return _loops(site, f"{ours} is this daemon itself")
+    detail = f"no host of {site} has an address"
+    if dropped:
+        detail = f"{site} has only addresses that no mail is sent to: {', '.join(sorted(set(dropped)))}"
+    return Unroutable(Reason.DNS_FAILURE, permanent=True, status="5.4.4", detail=detail)
+
+
+def _loops(name: str, why: str) -> Unroutable:
+    detail = f"{name}: {why}, which knows no further way"
+    return Unroutable(Reason.RECEIVER_ERROR, permanent=True, status="5.4.6", detail=detail)
 
 
 def _unroutable(error: ResolveError) -> Unroutable:

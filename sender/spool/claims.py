@@ -10,20 +10,22 @@ from sender.core.identity import id_at, id_number, id_text
 from sender.core.selection import Fault, Kind, Selection
 from sender.spool import messages as stored
 from sender.spool.contract import Claim, ClaimedMessage, ClaimedRecipient, FencedError
-from sender.spool.rows import as_json, exactly, read
+from sender.spool.rows import as_json, exactly, is_text, read, readable
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Container, Iterable, Mapping, Sequence
 
     from sender.spool.contract import Settlement
 
 
 _RECIPIENT = (
     "json_group_array(json_array("
-    f"r.id, r.message_id, r.queue_id, r.rcpt_to, {exactly('r.due_at')}, r.attempts, r.warned, r.dsn))"
+    "r.id, max(0, coalesce(CAST(r.message_id AS INTEGER), 0)), CAST(r.queue_id AS INTEGER), CAST(r.rcpt_to AS TEXT),"
+    f" {exactly('r.due_at', '0')}, CAST(r.attempts AS INTEGER), CAST(r.warned AS INTEGER), CAST(r.dsn AS TEXT)))"
 )
-_Row = tuple[int, int, int, str, float, int, int, str]
+_ATTEMPTS = 10**6  # more are a spoilt count
+_Row = tuple[int, int, int, str, float, int, int, str]  # of spoilt ones a text may be None, or have surrogates
 
 
 def claim(
@@ -36,27 +38,34 @@ def claim(
     limit: int,
     byte_limit: int,
     together: int,
+    unreadable: Mapping[int, str],
 ) -> Claim:
-    """Claim up to `limit` due recipients of these queues in their order, and the same messages' others at the site."""
+    """Claim up to `limit` due recipients of these queues in their order, and the same messages' others at the site.
+
+    `unreadable` are messages that the database cannot give: they are held and not looked at. Raises UnreadableError.
+    """
     rows = _due(connection, queue_ids, now, max(1, limit // max(1, len(queue_ids))))
-    found = stored.find(connection, [row[1] for row in rows])
+    found = stored.find(connection, [row[1] for row in rows if row[1] not in unreadable])
     damaged = {message_id: one.damage for message_id, one in found.items() if one.damage}
+    damaged |= _without_address(rows)
+    damaged |= {row[1]: unreadable[row[1]] for row in rows if row[1] in unreadable}
     taken: dict[int, ClaimedMessage] = {}
     claimed: list[_Row] = []
     seen: set[int] = set()
     size = 0
     for row in rows:
         message_id = row[1]
+        if message_id in damaged:
+            continue
         if message_id not in taken:
-            message, first, recipients, length, damage = found[message_id]
+            message, first, recipients, length, _ = found[message_id]
             size += length
-            if damage:
-                continue
             if size > byte_limit and taken:
                 break
             taken[message_id] = message
             if recipients > 1:
-                siblings = _siblings(connection, first, recipients, site, now, together)
+                siblings = _siblings(connection, message_id, first, recipients, site, now, together)
+                damaged |= _without_address(siblings)
                 claimed += (sibling for sibling in siblings if sibling[0] not in seen)
                 seen.update(sibling[0] for sibling in siblings)
         if row[0] not in seen:
@@ -64,9 +73,9 @@ def claim(
             claimed.append(row)
     stored.give_contents(connection, taken)
     changed = [message_id for message_id, message in taken.items() if stored.is_changed(message)]
-    damaged |= dict.fromkeys(changed, "its content is not what was accepted")
+    damaged = dict.fromkeys(changed, "its content is not what was accepted") | damaged
     if damaged:
-        _hold_damaged(connection, damaged, rows, now)
+        _hold_damaged(connection, damaged, rows, now, unreadable)
         taken = {message_id: message for message_id, message in taken.items() if message_id not in damaged}
         claimed = [row for row in claimed if row[1] in taken]
     _give_recipients(taken, claimed)
@@ -75,7 +84,13 @@ def claim(
     return Claim([*taken.values()], next_due, damaged)
 
 
-def _hold_damaged(connection: sqlite3.Connection, damaged: Mapping[int, str], rows: Iterable[_Row], now: float) -> None:
+def _hold_damaged(
+    connection: sqlite3.Connection,
+    damaged: Mapping[int, str],
+    rows: Iterable[_Row],
+    now: float,
+    unreadable: Container[int],
+) -> None:
     """Suspend messages that cannot be delivered as they were accepted; an operator decides about them."""
     for message_id, damage in damaged.items():
         selection = Selection(Kind.MESSAGE, id_text(message_id))
@@ -84,12 +99,18 @@ def _hold_damaged(connection: sqlite3.Connection, damaged: Mapping[int, str], ro
                 "INSERT INTO suspensions (kind, value, since, until, reason) VALUES (?, ?, ?, NULL, ?)",
                 (selection.kind, selection.value, now, Fault.DAMAGED.reason(damage)),
             )
-        hold_message(connection, selection)
-    # Recipients without a message are found by themselves only.
+        if message_id not in unreadable:
+            hold_message(connection, selection)
+    # Recipients without a message, or of one that cannot be read, are found by themselves only.
     connection.execute(
         "UPDATE recipients SET state = 2 WHERE state = 0 AND id IN (SELECT value FROM json_each(?))",
         (as_json(row[0] for row in rows if row[1] in damaged),),
     )
+
+
+def _without_address(rows: Iterable[_Row]) -> dict[int, str]:
+    """Find the messages of which a recipient has no address any more."""
+    return {row[1]: "an address of it cannot be read" for row in rows if not (is_text(row[3]) and is_text(row[7]))}
 
 
 def _due(connection: sqlite3.Connection, queue_ids: Sequence[int], now: float, share: int) -> list[_Row]:
@@ -104,21 +125,23 @@ def _due(connection: sqlite3.Connection, queue_ids: Sequence[int], now: float, s
         share,
     )
     place = {queue_id: number for number, queue_id in enumerate(queue_ids)}
-    rows.sort(key=lambda row: (place[row[2]], row[4]))
+    rows.sort(key=lambda row: (place.get(row[2], 0), row[4]))
     return rows
 
 
 def _siblings(
-    connection: sqlite3.Connection, first: int, recipients: int, site: str, now: float, limit: int
+    connection: sqlite3.Connection, message_id: int, first: int, recipients: int, site: str, now: float, limit: int
 ) -> list[_Row]:
     return read(
         connection,
         f"SELECT {_RECIPIENT} FROM (SELECT r.* FROM recipients r JOIN queues q ON q.id = r.queue_id"  # noqa: S608
         " JOIN domains d ON d.name = q.domain"
-        " WHERE r.id >= ? AND r.id < ? AND r.state = 0 AND r.due_at <= ? AND d.site = ? AND NOT EXISTS"
+        " WHERE r.id >= ? AND r.id < ? AND r.message_id = ? AND r.state = 0 AND r.due_at <= ? AND d.site = ?"
+        " AND NOT EXISTS"
         " (SELECT 1 FROM suspensions s WHERE s.kind = ? AND s.value = q.domain) ORDER BY r.id LIMIT ?) r",
         first,
         first + recipients,
+        message_id,
         now,
         site,
         Kind.DOMAIN,
@@ -132,11 +155,11 @@ def _give_recipients(messages: Mapping[int, ClaimedMessage], rows: Iterable[_Row
             ClaimedRecipient(
                 id=row[0],
                 queue_id=row[2],
-                rcpt_to=row[3],
+                rcpt_to=row[3] if row[3] and row[3].isascii() else readable(row[3]),
                 due_at=row[4],
-                attempts=row[5],
+                attempts=min(max(0, row[5] or 0), _ATTEMPTS),
                 warned=bool(row[6]),
-                dsn=row[7],
+                dsn=readable(row[7]),
             )
         )
 
@@ -160,9 +183,9 @@ def _next_due(connection: sqlite3.Connection, queue_ids: Iterable[int]) -> dict[
 
 
 def claim_selected(
-    connection: sqlite3.Connection, token: int, selection: Selection, limit: int
+    connection: sqlite3.Connection, token: int, selection: Selection, limit: int, unreadable: Container[int]
 ) -> list[ClaimedMessage]:
-    """Claim recipients that wait, whether due or not, suspended or not."""
+    """Claim recipients that wait, whether due or not, suspended or not. Raises UnreadableError."""
     where, arguments = _where(connection, selection)
     return _claim_rows(
         connection,
@@ -174,6 +197,7 @@ def claim_selected(
             *arguments,
             limit,
         ),
+        unreadable,
     )
 
 
@@ -184,15 +208,19 @@ def claim_aged(
     untried_before: float,
     limit: int,
     held: Sequence[int],
+    unreadable: Container[int],
 ) -> list[ClaimedMessage]:
-    """Claim what was accepted before these instants: ids sort by time, so this reads the oldest only."""
+    """Claim what was accepted before these instants: ids sort by time, so this reads the oldest only.
+
+    Raises UnreadableError.
+    """
     return _claim_rows(
         connection,
         token,
         read(
             connection,
             f"SELECT {_RECIPIENT} FROM (SELECT r.* FROM messages m JOIN recipients r"  # noqa: S608
-            " ON r.id >= m.first_recipient AND r.id < m.first_recipient + m.recipients"
+            " ON r.id >= m.first_recipient AND r.id < m.first_recipient + m.recipients AND r.message_id = m.id"
             " WHERE m.id < ? AND m.ended_at IS NULL AND r.state = 0 AND (r.attempts > 0 OR m.id < ?)"
             # Its age counts from the instant that it was to wait for.
             " AND coalesce(iif(json_valid(m.options), m.options ->> 'send_at', 0), 0) < iif(r.attempts > 0, ?, ?)"
@@ -204,11 +232,15 @@ def claim_aged(
             as_json(held),
             limit,
         ),
+        unreadable,
     )
 
 
-def _claim_rows(connection: sqlite3.Connection, token: int, rows: list[_Row]) -> list[ClaimedMessage]:
-    """Claim for an operator, or to let it expire: damaged or not."""
+def _claim_rows(
+    connection: sqlite3.Connection, token: int, rows: list[_Row], unreadable: Container[int]
+) -> list[ClaimedMessage]:
+    """Claim for an operator, or to let it expire: damaged or not, but what nobody can read stays held."""
+    rows = [row for row in rows if row[1] not in unreadable]
     found = stored.find(connection, (row[1] for row in rows))
     messages = {message_id: one.message for message_id, one in found.items()}
     _give_recipients(messages, rows)
@@ -331,7 +363,9 @@ def _of_message(connection: sqlite3.Connection, message_id: int) -> tuple[str, t
         "SELECT first_recipient, first_recipient + recipients FROM messages WHERE id = ?", (message_id,)
     ).fetchone()
     # Recipients without a message are held as soon as they are found.
-    return ("r.id >= ? AND r.id < ?", found) if found else ("r.state = 2 AND r.message_id = ?", (message_id,))
+    if found is None:
+        return "r.state = 2 AND r.message_id = ?", (message_id,)
+    return "r.id >= ? AND r.id < ? AND r.message_id = ?", (*found, message_id)
 
 
 def count(connection: sqlite3.Connection, selection: Selection) -> int:
@@ -398,10 +432,15 @@ def make_due(connection: sqlite3.Connection, selection: Selection, now: float) -
 def purge(connection: sqlite3.Connection, ended_before: float, limit: int) -> int:
     """Forget ended messages, the oldest first."""
     rows = connection.execute(
-        "SELECT id, first_recipient, recipients FROM messages WHERE ended_at < ? ORDER BY ended_at LIMIT ?",
+        # Only what is sure to be over: what a disk has spoilt of one message shall not take another's recipients away.
+        "SELECT id, first_recipient, recipients FROM messages WHERE ended_at < ? AND remaining <= 0"
+        " ORDER BY ended_at LIMIT ?",
         (ended_before, limit),
     ).fetchall()
     for message_id, first, recipients in rows:
-        connection.execute("DELETE FROM recipients WHERE id >= ? AND id < ?", (first, first + recipients))
+        connection.execute(
+            "DELETE FROM recipients WHERE id >= ? AND id < ? AND message_id = ?",
+            (first, first + recipients, message_id),
+        )
         connection.execute("DELETE FROM messages WHERE id = ?", (message_id,))
     return len(rows)

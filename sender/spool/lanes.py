@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -18,8 +19,14 @@ def save(connection: sqlite3.Connection, memory: Mapping[str, Mapping[str, Any]]
 
 
 def read(connection: sqlite3.Connection) -> dict[str, tuple[float, dict[str, Any]]]:
-    """Read every row, with the instant it was saved."""
-    return {name: (at, orjson.loads(memory)) for name, at, memory in connection.execute("SELECT * FROM lanes")}
+    """Read every row, with the instant it was saved; what a disk has spoilt was not learned."""
+    found = {}
+    for name, at, memory in connection.execute("SELECT CAST(name AS TEXT), CAST(saved_at AS REAL), memory FROM lanes"):
+        with contextlib.suppress(ValueError):
+            learned = orjson.loads(memory)
+            if isinstance(learned, dict):
+                found[name] = at, learned
+    return found
 
 
 def forget(connection: sqlite3.Connection, names: Sequence[str]) -> None:

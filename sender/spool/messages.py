@@ -1,26 +1,36 @@
 """Messages as a claim gives them, read from the SQLite spool; and which of them are damaged.
 
-Damaged is what has no message or no content, or content of another length or checksum than was accepted: a disk or a
-person has done that. Nobody may have it: it is held, and what waits behind it goes on.
+Damaged is what has no message or no content, or content of another length or checksum than was accepted, or what cannot
+be read: a disk or a person has done that. Nobody may have it: it is held, and what waits behind it goes on.
 """
 
 from __future__ import annotations
 
+import sqlite3
 import zlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
-from sender.core.identity import id_time
+from sender.core.errors import SpoolError
+from sender.core.identity import id_text, id_time
 from sender.core.options import NO_OPTIONS, Options
 from sender.spool.contract import ClaimedMessage, Priority
-from sender.spool.rows import as_json, exactly, read
+from sender.spool.rows import as_json, exactly, is_damage, is_text, read
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
+_PRIORITIES = frozenset(map(int, Priority))
 _SHORT = 16 * 1024  # bytes of a message that is copied once more rather than read by itself
+
+
+class UnreadableError(SpoolError):
+    """There are messages that the database cannot give. In a transaction that has met them it writes nothing more."""
+
+    def __init__(self, messages: Mapping[int, str]) -> None:
+        super().__init__("claim", "; ".join(f"message {id_text(each)}: {why}" for each, why in messages.items()))
+        self.messages = dict(messages)
 
 
 class Found(NamedTuple):
@@ -34,33 +44,51 @@ class Found(NamedTuple):
 
 
 def find(connection: sqlite3.Connection, ids: Iterable[int]) -> dict[int, Found]:
-    """Read messages, each without its content."""
-    rows = read(
+    """Read messages, each without its content. Raises UnreadableError."""
+    found: list[list[Any]] = []
+    _each(dict.fromkeys(ids), lambda some: found.extend(_rows(connection, some)))
+    return {row[0]: _found(row) for row in found}
+
+
+def _each(ids: Iterable[int], work: Callable[[Iterable[int]], object]) -> None:
+    """Do something with messages together; where that cannot be done, find those that are to blame.
+
+    Raises UnreadableError.
+    """
+    try:
+        work(ids)
+    except sqlite3.DatabaseError as error:
+        if not is_damage(error):
+            raise
+    else:
+        return
+    unreadable = {}
+    for message_id in ids:
+        try:
+            work([message_id])
+        except sqlite3.DatabaseError as error:
+            unreadable[message_id] = f"it cannot be read: {error}"
+    raise UnreadableError(unreadable)
+
+
+def _rows(connection: sqlite3.Connection, ids: Iterable[int]) -> list[list[Any]]:
+    return read(
         connection,
-        "SELECT json_group_array(json_array(j.value, m.mail_from, m.size, m.stream, m.priority, m.eight_bit,"  # noqa: S608
-        f" m.smtputf8, {exactly('m.accepted_at')}, {exactly('m.expires_at')}, m.blocks, m.first_recipient,"
-        " m.recipients, length(c.content), m.dotted, m.options, m.checksum))"
+        "SELECT json_group_array(json_array(j.value, CAST(m.mail_from AS TEXT), CAST(m.size AS INTEGER),"  # noqa: S608
+        " CAST(m.stream AS TEXT), CAST(m.priority AS INTEGER), CAST(m.eight_bit AS INTEGER),"
+        f" CAST(m.smtputf8 AS INTEGER), {exactly('m.accepted_at', '0')}, {exactly('m.expires_at')},"
+        " CAST(m.blocks AS INTEGER), CAST(m.first_recipient AS INTEGER), CAST(m.recipients AS INTEGER),"
+        " length(c.content), CAST(m.dotted AS INTEGER), CAST(m.options AS TEXT), CAST(m.checksum AS INTEGER)))"
         " FROM json_each(?) j LEFT JOIN messages m ON m.id = j.value LEFT JOIN contents c ON c.message_id = j.value",
-        as_json(dict.fromkeys(ids)),
+        as_json(ids),
     )
-    return {row[0]: _found(row) for row in rows}
 
 
 def _found(row: list[Any]) -> Found:
     if row[1] is None:
-        nobodys = ClaimedMessage(
-            id=row[0],
-            mail_from="",
-            size=0,
-            stream="default",
-            priority=Priority.NORMAL,
-            eight_bit=False,
-            smtputf8=False,
-            accepted_at=id_time(row[0]),
-            expires_at=None,
-            blocks=1,
-        )
-        return Found(nobodys, 0, 1, 0, "there are recipients, and no message")
+        return Found(_nobodys(row[0]), 0, 1, 0, "there are recipients, and no message")
+    if not is_text(row[1]) or not is_text(row[3]) or row[4] not in _PRIORITIES or None in row[9:12] or row[9] < 1:
+        return Found(_nobodys(row[0]), 0, 1, 0, "what is known of it cannot be read")
     message = ClaimedMessage(
         id=row[0],
         mail_from=row[1],
@@ -88,6 +116,22 @@ def _found(row: list[Any]) -> Found:
     return Found(message, row[10], row[11], length, damage)
 
 
+def _nobodys(message_id: int) -> ClaimedMessage:
+    """Make a message of which only the id is known."""
+    return ClaimedMessage(
+        id=message_id,
+        mail_from="",
+        size=0,
+        stream="default",
+        priority=Priority.NORMAL,
+        eight_bit=False,
+        smtputf8=False,
+        accepted_at=id_time(message_id),
+        expires_at=None,
+        blocks=1,
+    )
+
+
 def options_of(stored: str) -> Options | None:
     """Read what a client asked for; None where that cannot be read."""
     try:
@@ -97,9 +141,14 @@ def options_of(stored: str) -> Options | None:
 
 
 def give_contents(connection: sqlite3.Connection, messages: Mapping[int, ClaimedMessage]) -> None:
-    """Read the first blocks of messages: the short ones all in one piece."""
+    """Read the first blocks of messages. Raises UnreadableError."""
+    _each(messages, lambda some: _give_contents(connection, {message_id: messages[message_id] for message_id in some}))
+
+
+def _give_contents(connection: sqlite3.Connection, messages: Mapping[int, ClaimedMessage]) -> None:
+    """Read them, the short ones all in one piece."""
     lengths, contents = connection.execute(
-        "SELECT json_group_array(json_array(c.message_id, length(c.content))),"
+        "SELECT json_group_array(json_array(c.message_id, coalesce(length(c.content), 0))),"
         # As text they can be joined; what is in them is not looked at.
         " CAST(group_concat(CAST(c.content AS TEXT), '') AS BLOB)"
         " FROM json_each(?) j JOIN contents c ON c.message_id = j.value",

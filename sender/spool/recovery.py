@@ -47,6 +47,7 @@ def recover(
             None,
             Fault.POISON.reason(f"{CRASHES_MAX} processes ended while they had it in hand"),
         )
+    _mend_suspensions(connection, now)
     claims.hold_suspended(connection)
     connection.execute("DELETE FROM queues WHERE id NOT IN (SELECT DISTINCT queue_id FROM recipients)")
     connection.execute(
@@ -54,6 +55,26 @@ def recover(
         (reports.stale_before(now),),
     )
     return recorded, poisoned
+
+
+def _mend_suspensions(connection: sqlite3.Connection, now: float) -> None:
+    """Forget suspensions that a disk has spoilt; what they held stays held, and an operator can see it."""
+    kinds = orjson.dumps([*Kind]).decode()
+    connection.execute(
+        "DELETE FROM suspensions WHERE kind NOT IN (SELECT value FROM json_each(?)) OR kind = ?"
+        " AND (length(value) != ? OR value GLOB '*[^0-9A-Za-z]*' OR value GLOB '[^0-7]*')",
+        (kinds, Kind.MESSAGE, len(id_text(0))),
+    )
+    rows = connection.execute("SELECT lower(value) FROM suspensions WHERE kind = ?", (Kind.MESSAGE,))
+    known = {row[0] for row in rows}
+    held = connection.execute(
+        "SELECT DISTINCT message_id FROM recipients"
+        " WHERE state = 2 AND typeof(message_id) = 'integer' AND message_id > 0"
+    ).fetchall()
+    for (message_id,) in held:
+        if id_text(message_id) not in known:
+            selection = Selection(Kind.MESSAGE, id_text(message_id))
+            suspending.suspend(connection, selection, now, None, Fault.DAMAGED.reason("what held it cannot be read"))
 
 
 def _record(connection: sqlite3.Connection, token: int, settlements: list[Settlement], now: float) -> int:

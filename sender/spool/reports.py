@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +12,9 @@ from sender.core.identity import id_at, id_text, id_time
 from sender.core.options import NO_OPTIONS
 from sender.spool.contract import DamagedError, Priority, QueueRow, State
 from sender.spool.messages import options_of
+from sender.spool.rows import is_damage
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Sequence
 
 _SHOWN = ("send_at", "campaign", "metadata", "envelope_id", "submitter")  # of what a client asked for
@@ -24,7 +25,13 @@ _QUEUED = (
     f" THEN EXISTS (SELECT 1 FROM messages m WHERE m.id = message_id AND {_SEND_AT} > ?1) ELSE 0 END AS scheduled"
     " FROM recipients WHERE state = 0"
 )
+_PRIORITY = "iif(q.priority IN (0, 1, 2), q.priority, 1)"
 _STALE_S = 3600.0  # content without a message that is older than this belongs to nobody
+
+
+def _instant(column: str) -> str:
+    """Read an instant of some thousand years at most: a disk may have spoilt it."""
+    return f"iif(abs({column}) < 1e11, CAST({column} AS REAL), NULL)"
 
 
 def wall_clock() -> float:
@@ -40,7 +47,8 @@ def stale_before(now: float) -> int:
 def queues(connection: sqlite3.Connection) -> list[QueueRow]:
     """Read every queue in which recipients wait; from the indexes alone, but for who is suspended."""
     rows = connection.execute(
-        "SELECT q.id, q.domain, q.stream, q.priority, min(r.due_at), sum(r.waiting) FROM"
+        f"SELECT q.id, CAST(q.domain AS TEXT), CAST(q.stream AS TEXT), {_PRIORITY},"  # noqa: S608 - a constant
+        " min(r.due_at), sum(r.waiting) FROM"
         " (SELECT queue_id, min(due_at) AS due_at, count(*) AS waiting FROM recipients WHERE state = 0"
         " GROUP BY queue_id"
         " UNION ALL"
@@ -52,12 +60,15 @@ def queues(connection: sqlite3.Connection) -> list[QueueRow]:
 
 def block(connection: sqlite3.Connection, message_id: int, number: int) -> bytes:
     """Read one block of content; block 0 is the one that comes with a claim."""
-    if number == 0:
-        row = connection.execute("SELECT content FROM contents WHERE message_id = ?", (message_id,)).fetchone()
-    else:
-        row = connection.execute(
-            "SELECT content FROM blocks WHERE message_id = ? AND number = ?", (message_id, number)
-        ).fetchone()
+    statement, arguments = "SELECT content FROM contents WHERE message_id = ?", [message_id]
+    if number:
+        statement, arguments = "SELECT content FROM blocks WHERE message_id = ? AND number = ?", [message_id, number]
+    try:
+        row = connection.execute(statement, arguments).fetchone()
+    except sqlite3.DatabaseError as error:
+        if not is_damage(error):
+            raise
+        raise DamagedError("read content", f"block {number} of message {id_text(message_id)}: {error}") from error
     if row is None:
         raise DamagedError("read content", f"message {id_text(message_id)} has no block {number}")
     return bytes(row[0])
@@ -67,7 +78,8 @@ def arrivals(connection: sqlite3.Connection, last_seen: int) -> tuple[list[Queue
     """Give the queues of recipients with higher ids than the one that was seen last, and the highest of these."""
     rows = connection.execute(
         # A claim in the same commit may have taken some of them: they count, and are due no more.
-        "SELECT q.id, q.domain, q.stream, q.priority, min(iif(r.state = 0, r.due_at, 9e999)), count(*), max(r.id)"
+        f"SELECT q.id, CAST(q.domain AS TEXT), CAST(q.stream AS TEXT), {_PRIORITY},"  # noqa: S608 - a constant
+        " min(iif(r.state = 0, r.due_at, 9e999)), count(*), max(r.id)"
         " FROM recipients r JOIN queues q ON q.id = r.queue_id WHERE r.id > ? AND r.state < 2 GROUP BY q.id",
         (last_seen,),
     ).fetchall()
@@ -86,9 +98,10 @@ def queue_report(connection: sqlite3.Connection, now: float) -> list[dict[str, A
     # Each state by its own index: what has ended is kept for a while, and is not to be read for this.
     rows = connection.execute(
         f"SELECT g.*, (SELECT {_SEND_AT} FROM messages m WHERE m.id = g.first) FROM ("  # noqa: S608
-        "SELECT q.id, q.domain, d.site, q.stream, q.priority, coalesce(d.last_reply, ''),"
+        "SELECT q.id, CAST(q.domain AS TEXT), CAST(d.site AS TEXT), CAST(q.stream AS TEXT),"
+        f" {_PRIORITY}, CAST(coalesce(d.last_reply, '') AS TEXT),"
         " sum(s.queued), sum(s.due), sum(s.in_flight), sum(s.held), sum(s.deferred), sum(s.scheduled),"
-        " min(s.first) AS first"
+        " CAST(min(s.first) AS INTEGER) AS first"
         " FROM ("
         "SELECT queue_id, count(*) AS queued, sum(due_at <= ?1) AS due, 0 AS in_flight, 0 AS held,"
         " sum(due_at > ?1 AND attempts > 0) AS deferred, sum(scheduled) AS scheduled,"
@@ -151,18 +164,22 @@ def ahead(connection: sqlite3.Connection, queue_ids: Sequence[int], due_before: 
 def message_report(connection: sqlite3.Connection, message_id: int) -> dict[str, Any] | None:
     """Read a message with its recipients and their histories; of a damaged one, what there is."""
     message = connection.execute(
-        "SELECT mail_from, stream, priority, accepted_at, size, expires_at, options, first_recipient, recipients"
+        "SELECT CAST(mail_from AS TEXT), CAST(stream AS TEXT), priority,"  # noqa: S608 - columns of ours
+        f" coalesce({_instant('accepted_at')}, ?), CAST(size AS INTEGER), {_instant('expires_at')},"
+        " CAST(options AS TEXT), CAST(first_recipient AS INTEGER), CAST(recipients AS INTEGER)"
         " FROM messages WHERE id = ?",
-        (message_id,),
+        (id_time(message_id), message_id),
     ).fetchone()
     if message is None:
         message = ("", "default", Priority.NORMAL, id_time(message_id), 0, None, None)
         where, arguments = "r.message_id = ? AND r.state = 2", [message_id]  # those without a message are held
     else:
-        where, arguments = "r.id >= ? AND r.id < ?", [message[7], message[7] + message[8]]
+        where, arguments = "r.id >= ? AND r.id < ? + ? AND r.message_id = ?", [*message[7:8], *message[7:9], message_id]
     recipients = connection.execute(
         # A text that is none is read all the same.
-        "SELECT r.rcpt_to, r.state, r.attempts, r.due_at, CAST(r.history AS BLOB), q.id, q.domain, d.site"  # noqa: S608
+        "SELECT CAST(r.rcpt_to AS TEXT), r.state, CAST(r.attempts AS INTEGER),"  # noqa: S608
+        f" coalesce({_instant('r.due_at')}, 0.0), CAST(r.history AS BLOB), q.id, CAST(q.domain AS TEXT),"
+        " CAST(d.site AS TEXT)"
         " FROM recipients r JOIN queues q ON q.id = r.queue_id LEFT JOIN domains d ON d.name = q.domain"
         f" WHERE {where} ORDER BY r.id",
         arguments,
@@ -173,7 +190,7 @@ def message_report(connection: sqlite3.Connection, message_id: int) -> dict[str,
         "id": id_text(message_id),
         "mail_from": message[0],
         "stream": message[1],
-        "priority": message[2],
+        "priority": message[2] if message[2] in set(Priority) else Priority.NORMAL,
         "accepted_at": message[3],
         "size": message[4],
         "expires_at": message[5],
@@ -181,7 +198,7 @@ def message_report(connection: sqlite3.Connection, message_id: int) -> dict[str,
         "recipients": [
             {
                 "rcpt_to": row[0],
-                "state": State(row[1]),
+                "state": State(row[1]) if row[1] in set(State) else State.SUSPENDED,
                 "attempts": row[2],
                 # New mail is placed before its acceptance, to go in order.
                 "due_at": row[3] if row[2] else max(row[3], message[3]),

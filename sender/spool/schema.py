@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING
 
 from sender.core.errors import SpoolError
+from sender.spool.rows import lenient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -133,6 +134,7 @@ def connect(path: Path, *, cache_mb: int = 64) -> sqlite3.Connection:
         path, isolation_level=None, check_same_thread=False, timeout=_BUSY_S, cached_statements=256
     )
     try:
+        connection.text_factory = lenient
         _begin_wal(connection, _BUSY_S)
         # Some SQLites come with secure_delete: every page that a message leaves would be written once more, as zeros.
         cache = f"cache_size = -{1024 * cache_mb}"

@@ -21,7 +21,9 @@ from sender.spool.beside import Beside
 from sender.spool.contract import FencedError
 from sender.spool.files import Files
 from sender.spool.finding import find_recipients
+from sender.spool.messages import UnreadableError
 from sender.spool.recovery import recover
+from sender.spool.rows import why
 from sender.spool.wake import Waker, wake
 from sender.spool.writer import Writer
 
@@ -70,6 +72,7 @@ class SqliteSpool:
         self._totals: Counter[str] = Counter()
         self._accepted = False
         self._last_seen = 0
+        self._unreadable: dict[int, str] = {}  # messages that the database cannot give, and why
         self._reported: int | None = None  # the last recipient of the last report of the queues
 
     # opening and closing
@@ -84,6 +87,7 @@ class SqliteSpool:
             raise
         self._writer = Writer(
             self._connection,
+            self.path,
             commit_interval_s=self._commit_interval_s,
             before_commit=self._before_commit,
             after_commit=self._after_commit,
@@ -122,7 +126,6 @@ class SqliteSpool:
         self.clock_was_at = reports.last_instant(connection)
         self.token = owners.begin(connection, self.role, now)
         if self._beside is not None:
-            # This process is the only one that claims: what is claimed, nobody has any more.
             self.recovered, self.poisoned = recover(
                 connection, in_hand=self._beside.hands.left, delivered=self._beside.journal.read(), now=now
             )
@@ -209,7 +212,7 @@ class SqliteSpool:
         try:
             return await self._loop.run_in_executor(self._reading, work, self._reader)
         except sqlite3.Error as error:
-            raise SpoolError("read", error) from error
+            raise SpoolError("read", why(error, self.path)) from error
 
     async def _change(self, doing: str, statement: str, rows: Sequence[Sequence[object]]) -> None:
         def work(connection: sqlite3.Connection) -> None:
@@ -264,22 +267,28 @@ class SqliteSpool:
         self, queue_ids: Sequence[int], *, site: str, now: float, limit: int, byte_limit: int, together: int = 100
     ) -> Claim:
         """Claim due recipients of these queues, with those of the same messages for the same site."""
-        bounds = {"limit": limit, "byte_limit": byte_limit, "together": together}
-        return await self._writer.submit(
-            "claim", lambda c: claims.claim(c, self.token, queue_ids, site=site, now=now, **bounds)
-        )
+        bounds: Any = {"limit": limit, "byte_limit": byte_limit, "together": together, "unreadable": self._unreadable}
+        return await self._claim(lambda c: claims.claim(c, self.token, queue_ids, site=site, now=now, **bounds))
 
     async def claim_selected(self, selection: Selection, *, limit: int) -> list[ClaimedMessage]:
         """Claim queued and suspended recipients for an operator's command."""
-        return await self._writer.submit("claim", lambda c: claims.claim_selected(c, self.token, selection, limit))
+        return await self._claim(lambda c: claims.claim_selected(c, self.token, selection, limit, self._unreadable))
 
     async def claim_aged(
         self, *, tried_before: float, untried_before: float, limit: int, held: Sequence[int] = ()
     ) -> list[ClaimedMessage]:
         """Claim recipients of old messages, but for those in the queues `held`."""
-        return await self._writer.submit(
-            "claim", lambda c: claims.claim_aged(c, self.token, tried_before, untried_before, limit, held)
+        return await self._claim(
+            lambda c: claims.claim_aged(c, self.token, tried_before, untried_before, limit, held, self._unreadable)
         )
+
+    async def _claim(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Claim; where a message cannot be read, once more without it."""
+        while True:
+            try:
+                return await self._writer.submit("claim", work)
+            except UnreadableError as error:
+                self._unreadable |= error.messages  # which nobody looks at again
 
     async def answers(self) -> None:
         """Return once the writing thread has answered; whether it could commit is another matter."""
@@ -450,6 +459,6 @@ async def open_spool(
         # Nobody else can list it; the drop folder in it is for everybody.
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o711)
         await spool._open(now)  # noqa: SLF001
-    except (sqlite3.Error, OSError) as error:
+    except (sqlite3.Error, OSError, ValueError) as error:  # of a spoilt file not even the name of a table is text
         raise SpoolError("open", f"{path}: {error}") from error
     return spool

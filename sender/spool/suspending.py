@@ -50,17 +50,21 @@ def in_force(connection: sqlite3.Connection, now: float) -> list[Suspension]:
     """End the suspensions whose time is over, and read the others."""
     over = connection.execute("DELETE FROM suspensions WHERE until <= ? RETURNING kind, value", (now,)).fetchall()
     _resumed(connection, over, now)
-    rows = connection.execute("SELECT id, kind, value, since, until, reason FROM suspensions ORDER BY id")
+    rows = connection.execute(
+        "SELECT id, kind, CAST(value AS TEXT), CAST(since AS REAL), CAST(until AS REAL), CAST(reason AS TEXT)"
+        " FROM suspensions ORDER BY id"
+    )
     return [
         Suspension(id=row[0], selection=Selection(Kind(row[1]), row[2]), since=row[3], until=row[4], reason=row[5])
         for row in rows
+        if row[1] in set(Kind)  # what a disk has spoilt selects nothing
     ]
 
 
 def _resumed(connection: sqlite3.Connection, ended: list[tuple[str, str]], now: float) -> int:
     """Count what is let go, and put the recipients of messages back into their queues."""
     touched = 0
-    for selection in {Selection(Kind(kind), value) for kind, value in ended}:
+    for selection in {Selection(Kind(kind), str(value)) for kind, value in ended if kind in set(Kind)}:
         touched += claims.count(connection, selection)
         if selection.kind is Kind.MESSAGE and not claims.is_suspended(connection, selection):
             claims.free_message(connection, selection, now)

@@ -19,4 +19,4 @@ def add(connection: sqlite3.Connection, counts: Mapping[str, int]) -> None:
 
 def read(connection: sqlite3.Connection) -> dict[str, int]:
     """Give all counts."""
-    return dict(connection.execute("SELECT name, count FROM totals"))
+    return dict(connection.execute("SELECT name, CAST(count AS INTEGER) FROM totals"))

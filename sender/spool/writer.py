@@ -16,9 +16,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from sender.core.errors import SpoolError
+from sender.spool.rows import why
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -44,6 +46,7 @@ class Writer:
     def __init__(
         self,
         connection: sqlite3.Connection,
+        path: Path,
         *,
         commit_interval_s: float,
         before_commit: Callable[[], None],
@@ -52,6 +55,7 @@ class Writer:
         on_commit: Callable[[float, int], None],
     ) -> None:
         self._connection = connection
+        self._path = path  # for words
         self._interval_s = commit_interval_s
         self._before_commit = before_commit
         self._after_commit = after_commit
@@ -144,7 +148,7 @@ class Writer:
             if unit.error is None:
                 unit.future.set_result(unit.result)
             elif isinstance(unit.error, sqlite3.Error | OSError):
-                refusal = SpoolError(unit.doing, unit.error)
+                refusal = SpoolError(unit.doing, why(unit.error, self._path))
                 refusal.__cause__ = unit.error
                 unit.future.set_exception(refusal)
             else:

@@ -16,6 +16,7 @@ from sender.core.stage import Stage
 from sender.smtp.habits import Habits
 from sender.smtp.session import Answer, Outgoing, Session
 from sender.smtp.wire import Wire
+from tests.chaos.scale import scaled
 
 from .model import IN_STEP, REFUSALS, Act, Loop, Receiver, Road, Truth
 from .sending import letter, limits
@@ -116,7 +117,7 @@ def plans(acts: Iterable[Act], most: int) -> st.SearchStrategy[dict[int, Act]]:
 _extensions = st.sampled_from(sorted(EXTENSIONS))
 _sizes = st.lists(st.sampled_from([1, 1, 1, 2, 3]), min_size=1, max_size=12)
 _cuts = st.lists(st.one_of(st.integers(1, 12), st.integers(1, 200), st.just(10_000)), min_size=1, max_size=12)
-_many = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+_many = settings(max_examples=scaled(300, 35_000), deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def final(run: Run, sizes: list[int]) -> dict[str, list[Answer]]:

@@ -265,3 +265,62 @@ async def test_a_message_that_was_selected_in_capitals_is_held_when_it_comes_bac
     await spool.suspend(Selection(Kind.MESSAGE, id_text(new.id).upper()), now=NOW, until=None, reason="")
     await spool.release([claimed.recipients[0].id])
     assert await states(spool, new.id) == [State.SUSPENDED]
+
+
+async def test_what_the_database_cannot_give_is_held_and_left_alone(place: SqlitePlace) -> None:
+    """Pages of a content that lead nowhere: its neighbours go, it is held, and commands that take all pass over it."""
+    spool = await place.open()
+    content = b"Subject: x\r\n\r\n" + b"a line\r\n" * 3000 + b"here it breaks\r\n" + b"a line\r\n" * 3000
+    trap = replace(mail("one@b.test", content=content), checksum=zlib.crc32(content))
+    before, behind = _whole("before@b.test"), _whole("behind@b.test")
+    await spool.accept(before, trap, behind)
+    await place.crash(spool)
+    _break_chain(place.path, b"here it breaks")
+    spool = await place.open()
+    found = await _claim(spool)
+    assert sorted(addresses(found.messages)) == ["before@b.test", "behind@b.test"]
+    assert list(found.damaged) == [trap.id]
+    assert "it cannot be read: database disk image is malformed" in found.damaged[trap.id]
+    assert await states(spool, trap.id) == [State.SUSPENDED]
+    await end(spool, found.messages)
+    assert await spool.claim_selected(Selection(Kind.ALL), limit=10) == []
+
+
+def _break_chain(path: Path, marker: bytes) -> None:
+    """Let the page that has these bytes name a next page that is not there."""
+    file = bytearray(path.read_bytes())
+    page = file.index(marker) // 4096 * 4096
+    file[page : page + 4] = b"\x7f\xff\xff\xff"
+    path.write_bytes(file)
+
+
+async def test_a_spoilt_count_takes_no_other_recipients_along(place: SqlitePlace) -> None:
+    """A message whose row claims everybody's recipients is given, held, told and forgotten with its own."""
+    spool = await place.open()
+    await spool.set_sites({"b.test": SITE})
+    trap, other = _whole("one@b.test"), _whole("two@b.test", "three@b.test")
+    await spool.accept(trap, other)
+    spoil = "UPDATE messages SET first_recipient = 0, recipients = 1000000 WHERE id = ?"
+    await asyncio.to_thread(_run, spool, spoil, trap.id)
+    assert (await spool.suspend(_one(trap), now=NOW, until=None, reason=""))[1] == 1
+    await spool.resume(_one(trap), now=NOW)
+    found = await _claim(spool, limit=1)
+    assert addresses(found.messages) == ["one@b.test"]
+    await end(spool, found.messages)
+    assert await spool.purge(NOW + 1, 100) == 1
+    assert await states(spool, other.id) == [State.QUEUED, State.QUEUED]
+
+
+async def test_what_a_spoilt_suspension_held_stays_held_and_can_be_resumed(place: SqlitePlace) -> None:
+    """The next process says that it is held, and why; `resume` lets it go."""
+    spool = await place.open()
+    held = _whole("one@b.test")
+    await spool.accept(held)
+    await spool.suspend(_one(held), now=NOW, until=None, reason="mine")
+    await asyncio.to_thread(_run, spool, "UPDATE suspensions SET value = x'ff'")
+    await place.crash(spool)
+    spool = await place.open()
+    (suspension,) = await spool.suspensions(NOW)
+    assert (suspension.selection, suspension.reason) == (_one(held), "damaged: what held it cannot be read")
+    assert await spool.resume(_one(held), now=NOW) == 1
+    assert addresses((await _claim(spool)).messages) == ["one@b.test"]

@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sender.core.errors import SpoolError
@@ -138,6 +138,7 @@ def test_it_is_closed_after_the_write_that_is_under_way(tmp_path: Path, monkeypa
 
 
 @given(cut=st.integers(0, 400), noise=st.binary(max_size=64))
+@settings(deadline=None)  # it waits for the disk
 def test_a_torn_record_is_not_read_and_those_before_it_are(
     tmp_path_factory: pytest.TempPathFactory, cut: int, noise: bytes
 ) -> None:

@@ -18,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from sender.core.identity import id_text
 from sender.core.selection import Kind, Selection
 from sender.spool.contract import ClaimedMessage, FencedError, Settlement, Spool, State
+from tests.chaos.scale import scaled
 
 from .place import NOW, SITE, SqlitePlace, mail, settlements
 
@@ -252,7 +253,7 @@ class SpoolMachine(RuleBasedStateMachine):
 
 
 SpoolMachine.TestCase.settings = settings(
-    max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=scaled(25, 5_000), stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
 )
 
 
