@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo --stay run test coverage bench soak format clean
+.PHONY: demo --stay run test coverage bench chaos soak format clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/installed: pyproject.toml
@@ -41,6 +41,11 @@ coverage: $(VENV)/installed-test
 bench: $(VENV)/installed-test
 	sh tests/debian.sh stunnel4
 	$(BIN)/python -m tests.bench $(ARGS)
+
+# The promises, tried in full, with a report in tests/chaos/REPORT.md: it takes hours.
+chaos: $(VENV)/installed-test
+	sh tests/debian.sh
+	$(BIN)/python -m tests.chaos $(ARGS)
 
 # A thousand kills under load: about half an hour.
 soak: $(VENV)/installed-test

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+FILE = "SENDER_CHAOS_ROWS"  # the variable that names the file of rows
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One identifier. `verdict` is `held`, or `not held` with the reason in `figures`."""
