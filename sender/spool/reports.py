@@ -86,6 +86,14 @@ def arrivals(connection: sqlite3.Connection, last_seen: int) -> tuple[list[Queue
     return [QueueRow(*row[:6]) for row in rows], max((row[6] for row in rows), default=last_seen)
 
 
+def last_ids(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Give the highest id of a message and of a recipient; 0 where there is none."""
+    newest: tuple[int, int] = connection.execute(
+        "SELECT (SELECT coalesce(max(id), 0) FROM messages), (SELECT coalesce(max(id), 0) FROM recipients)"
+    ).fetchone()
+    return newest
+
+
 def last_instant(connection: sqlite3.Connection) -> float:
     """Give the latest instant at which a process has begun or stopped, or taken a message; 0 in a new spool."""
     (at,) = connection.execute("SELECT max(max(started_at), max(coalesce(stopped_at, 0))) FROM owners").fetchone()

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from sender.spool.contract import Claim, ClaimedMessage, NewMessage, QueueRow, Receipt, Settlement, Suspension
 
 T = TypeVar("T")
-_LOOK_EVERY_S = 1.0  # mail of other processes is noticed at once by the pipe, and at the latest after this
 
 
 class Role(StrEnum):
@@ -64,7 +63,6 @@ class SqliteSpool:
         self._on_commit = on_commit
         self._beside: Beside | None = None
         self._waker: Waker | None = None
-        self._look: asyncio.TimerHandle | None = None
         self._finding = asyncio.Lock()
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="spool-reader")
         # Of the writing thread:
@@ -96,7 +94,6 @@ class SqliteSpool:
         )
         if self.role is Role.DELIVERY:
             self._waker = Waker(self._pipe, self._look_for_arrivals)
-            self._look = self._loop.call_later(_LOOK_EVERY_S, self._look_again)
 
     @property
     def _pipe(self) -> Path:
@@ -129,18 +126,15 @@ class SqliteSpool:
             self.recovered, self.poisoned = recover(
                 connection, in_hand=self._beside.hands.left, delivered=self._beside.journal.read(), now=now
             )
-        (last_id,) = connection.execute("SELECT max(id) FROM messages").fetchone()
-        (self._last_seen,) = connection.execute("SELECT coalesce(max(id), 0) FROM recipients").fetchone()
+        last_id, self._last_seen = reports.last_ids(connection)
         connection.execute("COMMIT")
         if self._beside is not None:
             self._beside.hands.forget_left()
             self._beside.journal.forget()
-        self.ids = MessageIds(self.token, after=last_id or 0)
+        self.ids = MessageIds(self.token, after=last_id)
 
     async def close(self, *, clean: bool) -> None:
         """Finish what was asked, record how this process stopped, and let go of the file."""
-        if self._look is not None:
-            self._look.cancel()
         if self._waker is not None:
             self._waker.close()
             self._waker = None
@@ -191,11 +185,7 @@ class SqliteSpool:
             return
         arrivals, self._last_seen = reports.arrivals(connection, self._last_seen)
         if arrivals:
-            self._loop.call_soon_threadsafe(self._arrived, arrivals)
-
-    def _arrived(self, arrivals: list[QueueRow]) -> None:
-        if self.on_arrivals is not None:
-            self.on_arrivals(arrivals)
+            self._loop.call_soon_threadsafe(self.on_arrivals, arrivals)
 
     def _look_for_arrivals(self) -> None:
         def work(_: sqlite3.Connection) -> None:
@@ -203,10 +193,6 @@ class SqliteSpool:
 
         future = self._writer.submit("look for new mail", work)
         future.add_done_callback(lambda done: done.cancelled() or done.exception())
-
-    def _look_again(self) -> None:
-        self._look_for_arrivals()
-        self._look = self._loop.call_later(_LOOK_EVERY_S, self._look_again)
 
     async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         try:

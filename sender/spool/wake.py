@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+_EVERY_S = 1.0
+
+
 def wake(pipe: Path) -> None:
     """Wake the delivering process, if there is one. It looks by itself too, so nothing depends on this."""
     try:
@@ -26,7 +29,7 @@ def wake(pipe: Path) -> None:
 
 
 class Waker:
-    """Listens on the pipe in the event loop and calls back."""
+    """Listens on the pipe in the event loop and calls back; also when nothing has come for a while."""
 
     def __init__(self, pipe: Path, callback: Callable[[], None]) -> None:
         with contextlib.suppress(FileExistsError):
@@ -36,6 +39,11 @@ class Waker:
         self._descriptor = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._descriptor, self._woken)
+        self._timer = self._loop.call_later(_EVERY_S, self._look)
+
+    def _look(self) -> None:
+        self._callback()
+        self._timer = self._loop.call_later(_EVERY_S, self._look)
 
     def _woken(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -44,5 +52,6 @@ class Waker:
 
     def close(self) -> None:
         """Stop listening."""
+        self._timer.cancel()
         self._loop.remove_reader(self._descriptor)
         os.close(self._descriptor)
