@@ -56,7 +56,8 @@ async def test_a_second_signal_stops_at_once(world: World) -> None:
     async with Served(world.configure()) as served:
         await served.ready()
         await world.send("user@stuck.test")
-        await world.until("it is being tried", lambda: world.books().states[State.CLAIMED] == 1)
+        hands = world.settings.spool_path.with_name("spool.db-hands")
+        await world.until("a session has it in hand", lambda: any(hands.read_bytes()))
         reader, writer = await asyncio.open_connection("127.0.0.1", world.smtp_port)
         writer.write(b"EHLO client.test\r\nMAIL FROM:<a@b.test>\r\nRCPT TO:<user@stuck.test>\r\nDATA\r\nSubject: x\r\n")
         await reader.readuntil(b"354 ")
