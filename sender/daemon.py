@@ -34,7 +34,7 @@ from sender.intake.pressure import Pressure
 from sender.observe.events import Events
 from sender.observe.metrics import Metrics
 from sender.observe.traces import Traces
-from sender.route.resolver import Resolver
+from sender.route.resolver import RESULTS, Resolver
 from sender.route.router import Router
 from sender.rules import classifier
 from sender.spool.sqlite import Role as SpoolRole
@@ -191,6 +191,8 @@ class Daemon:
             on_recorded=dispatcher.recorded,
             on_health=self._commit_health,
         )
+        for result in RESULTS:
+            self.metrics.lookups.labels(result)  # a series that begins at 0 can be watched
         self._resolver = Resolver(settings.dns, clock=clock.steady, on_lookup=self.metrics.looked_up)
         around = Surroundings(
             settings=settings,

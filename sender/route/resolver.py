@@ -54,6 +54,10 @@ class Failure(StrEnum):
         return self is not Failure.TEMPORARY
 
 
+FOUND = "found"
+RESULTS = (FOUND, *Failure)  # of a look-up
+
+
 class ResolveError(Exception):
     """A look-up gave no way. Stays inside `route/`: above it stands `Unroutable`."""
 
@@ -148,7 +152,7 @@ class Resolver:
             entry.value.cancel()
             raise
         else:
-            self._on_lookup("found", self._clock() - began_at)
+            self._on_lookup(FOUND, self._clock() - began_at)
             entry.until = self._clock() + min(max(ttl_s, settings.min_ttl), settings.max_ttl)
             entry.value.set_result(value)
 
