@@ -42,8 +42,8 @@ class Trier(Protocol):
     """Who tries a way."""
 
     @property
-    def usable(self) -> bool:
-        """Tell whether it may still find out."""
+    def trying(self) -> bool:
+        """Tell whether it may still find out, or has not told yet what it found."""
 
 
 class Habits:
@@ -93,7 +93,7 @@ class Habits:
         if not self._allowed(way) or not self._open.issuperset(_PRESUMED[way]):
             return False
         other = self._triers.get(way)
-        if other is None or not other.usable:
+        if other is None or not other.trying:
             self._triers[way] = trier
             return True
         return other is trier

@@ -88,6 +88,11 @@ class Session:
         return self._wire.alive if self._busy or self._ahead is not None else self._wire.usable
 
     @property
+    def trying(self) -> bool:
+        """Tell whether it may still find out about a way: where its connection has ended, it has yet to tell why."""
+        return self._busy or self.usable
+
+    @property
     def died(self) -> bool:
         """Tell whether the connection is gone without a word: the receiver may count it as open for a while."""
         return self._wire.died

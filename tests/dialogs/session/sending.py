@@ -11,6 +11,7 @@ from sender.core.outcome import Trouble
 from sender.core.stage import Stage
 from sender.sandbox import Behaviour, Close, Hang
 from sender.settings import DeliverySettings, Tls
+from sender.smtp.ear import NOBODY, Ear
 from sender.smtp.habits import Habits
 from sender.smtp.opening import Refused, Target, open_session
 from sender.smtp.session import Answer, Outgoing, Session
@@ -53,10 +54,11 @@ async def attempt(
     tls: Tls = "none",
     host: str = "mx.sandbox.test",
     habits: Habits | None = None,
+    ear: Ear = NOBODY,
 ) -> Session | Refused:
     """Open a session, or be refused."""
     target = Target(host=host, address="127.0.0.1", port=port, source_address="", helo="sender.test", tls=tls)
-    return await open_session(target, timeouts or limits(), habits)
+    return await open_session(target, timeouts or limits(), habits, ear)
 
 
 async def connect(
@@ -66,9 +68,10 @@ async def connect(
     tls: Tls = "none",
     host: str = "mx.sandbox.test",
     habits: Habits | None = None,
+    ear: Ear = NOBODY,
 ) -> Session:
     """Open a session that must open."""
-    session = await attempt(port, timeouts, tls=tls, host=host, habits=habits)
+    session = await attempt(port, timeouts, tls=tls, host=host, habits=habits, ear=ear)
     assert isinstance(session, Session)
     return session
 

@@ -309,6 +309,38 @@ async def test_one_session_tries_it_before_the_others_do() -> None:
         other.abort()
 
 
+class Onlooker:
+    """Would try it too, at the instant at which somebody's connection ends."""
+
+    followed = True
+    trying = True
+
+    def __init__(self, habits: Habits) -> None:
+        self._habits = habits
+        self.allowed: list[bool] = []
+
+    def session(self) -> int:
+        """Need no number."""
+        return 0
+
+    def hear(self, _session: int, _host: str, _address: str, _direction: str, text: str) -> None:
+        """Ask when its time is over: that is noted before the session hears of it."""
+        if text.startswith("no answer"):
+            self.allowed.append(self._habits.may(Way.OVERLAPPING, self))
+
+
+async def test_nobody_else_tries_it_before_the_first_has_told_what_it_found() -> None:
+    """Between the end of a connection and the verdict of its session no other session begins a trial."""
+    habits = Habits()
+    onlooker = Onlooker(habits)
+    async with Peer(both(Send(b"250 one\r\n"))) as peer:
+        session = await connect(peer.port, limits(mail_timeout=0.05), habits=habits, ear=onlooker)
+        await converse(session, ONE, TWO)
+        assert onlooker.allowed == [False]
+        assert habits.mishandled == ["overlapping"]
+        await peer.ended()
+
+
 async def test_who_would_try_it_and_ends_leaves_it_to_another() -> None:
     """A session that is over keeps nobody from trying."""
     habits = Habits()

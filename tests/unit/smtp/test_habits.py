@@ -15,7 +15,7 @@ class _Trier:
     """A session, as habits see it."""
 
     def __init__(self) -> None:
-        self.usable = True
+        self.trying = True
 
 
 def _coping() -> Habits:
@@ -34,7 +34,7 @@ def test_a_way_is_tried_by_one_session_until_it_has_worked() -> None:
     """Who asked first may try, nobody else while it can still find out; when it has worked, everybody may."""
     habits, first, second = Habits(), _Trier(), _Trier()
     assert [habits.may(Way.OVERLAPPING, trier) for trier in (first, second, first)] == [True, False, True]
-    first.usable = False
+    first.trying = False
     assert [habits.may(Way.OVERLAPPING, trier) for trier in (second, first)] == [True, False]
     habits.worked(Way.OVERLAPPING)
     assert all(habits.may(Way.OVERLAPPING, trier) for trier in (first, second, _Trier()))
