@@ -47,9 +47,9 @@ chaos: $(VENV)/installed-test
 	sh tests/debian.sh
 	$(BIN)/python -m tests.chaos $(ARGS)
 
-# A thousand kills under load: about half an hour.
+# A thousand kills under load, and fuzz in its full measure: it takes a night.
 soak: $(VENV)/installed-test
-	SENDER_CHAOS=soak $(BIN)/python -m pytest -s tests/chaos/test_kills.py $(ARGS)
+	SENDER_CHAOS=soak $(BIN)/python -m pytest -s tests/chaos/test_kills.py tests/chaos/test_fuzz.py tests/chaos/test_damaged_files.py $(ARGS)
 
 format: $(VENV)/installed-test
 	$(BIN)/ruff check --fix .

@@ -113,7 +113,7 @@ _NAMES = {
         "tests/dialogs/session/test_model.py::test_p19_refusals_end_no_session",
     ],
     "FUZZ replies": ["tests/unit/smtp/test_replies.py::test_no_bytes_make_the_parser_fail_in_another_way"],
-    "FUZZ spool": ["tests/unit/spool/test_model.py::the_same"],
+    "FUZZ spool": ["tests/unit/spool/test_model.py::TestSpool::runTest"],
     "X11": [
         f"{_DAMAGE}::test_x11_what_is_damaged_is_held_while_its_neighbours_are_delivered",
         f"{_DAMAGE}::test_x11_what_is_damaged_can_be_bounced",

@@ -1,4 +1,4 @@
-"""How much is run: a share with `make test`, all of it with `make chaos`, and kills for an hour with `make soak`."""
+"""How much is run: a share with `make test`, all of it with `make chaos`, and for a night with `make soak`."""
 
 from __future__ import annotations
 
