@@ -48,27 +48,30 @@ def main(arguments: Sequence[str]) -> int:
         code = subprocess.run(command, cwd=_CHECKOUT, env=environment, check=False).returncode
         minutes = (time.monotonic() - began_at) / 60
         written = [json.loads(line) for line in rows.read_text().splitlines()] if rows.exists() else []
-        failed = _failed(results) if results.exists() else set()
+        passed = _passed(results) if results.exists() else {}
     if not arguments:
-        (_HERE / "REPORT.md").write_text(_report(written, failed, minutes), encoding="utf-8")
+        (_HERE / "REPORT.md").write_text(_report(written, passed, minutes), encoding="utf-8")
     return code
 
 
-def _failed(results: Path) -> set[str]:
-    """Give the tests that did not pass, by their names without parameters."""
-    cases = ET.parse(results).getroot().iter("testcase")  # noqa: S314 - pytest has written it
-    return {
-        _plain(f"{case.get('classname', '').replace('.', '/')}.py::{case.get('name')}")
-        for case in cases
-        if any(case.find(what) is not None for what in ("failure", "error", "skipped"))
-    }
+def _passed(results: Path) -> dict[str, list[bool]]:
+    """Give for each test, by its name without parameters, which of its cases passed."""
+    passed: dict[str, list[bool]] = {}
+    for case in ET.parse(results).getroot().iter("testcase"):  # noqa: S314 - pytest has written it
+        *folders, last = case.get("classname", "").split(".")
+        # A class stands behind its module: tests/unit/spool/test_model.py::TestSpool::runTest.
+        module = "/".join([*folders, last]) if last.startswith("test_") else "/".join(folders)
+        name = case.get("name", "") if last.startswith("test_") else f"{last}::{case.get('name')}"
+        well = all(case.find(what) is None for what in ("failure", "error", "skipped"))
+        passed.setdefault(_plain(f"{module}.py::{name}"), []).append(well)
+    return passed
 
 
 def _plain(test: str) -> str:
     return re.sub(r"\[.*", "", test)
 
 
-def _report(rows: Iterable[Mapping[str, str]], failed: set[str], minutes: float) -> str:
+def _report(rows: Iterable[Mapping[str, str]], passed: Mapping[str, list[bool]], minutes: float) -> str:
     of: dict[str, list[Mapping[str, str]]] = {}
     for row in rows:
         of.setdefault(row["identifier"], []).append(row)
@@ -81,19 +84,22 @@ def _report(rows: Iterable[Mapping[str, str]], failed: set[str], minutes: float)
     table = ["| | | runs | figures | shown by | |", "|---|---|---|---|---|---|"]
     for identifier, what in (others | PLAN).items():
         table += [
-            f"| {identifier} | {what} | {cells} |" for cells in _cells(identifier, of.get(identifier, ()), failed)
+            f"| {identifier} | {what} | {cells} |" for cells in _cells(identifier, of.get(identifier, ()), passed)
         ]
     return "\n".join(["# What held", "", head, "", *table, ""])
 
 
-def _cells(identifier: str, rows: Iterable[Mapping[str, str]], failed: set[str]) -> list[str]:
+def _cells(identifier: str, rows: Iterable[Mapping[str, str]], passed: Mapping[str, list[bool]]) -> list[str]:
     cells: list[str] = []
     for row in rows:
         test = _plain(row["test"])
-        verdict = "not held" if test in failed else row["verdict"]
+        verdict = row["verdict"] if all(passed.get(test, [False])) else "not held"
         cells.append(f"{row['runs']} | {row['figures']} | `{test}` | {verdict}")
-    for test in ELSEWHERE.get(identifier, ()):
-        cells.append(f" | | `{test}` | {'not held' if test in failed else 'held'}")  # noqa: PERF401 - as above
+    tests = ELSEWHERE.get(identifier, ())
+    if cases := [well for test in tests for well in passed.get(test, [False])]:
+        failed = ", ".join(test for test in tests if not all(passed.get(test, [False])))
+        files = ", ".join(f"`{file}`" for file in dict.fromkeys(test.partition("::")[0] for test in tests))
+        cells.append(f"{len(cases)} | | {files} | {f'not held: {failed}' if failed else 'held'}")
     return cells or [f" | | | not run: {ABSENT.get(identifier, 'its test did not run')}"]
 
 

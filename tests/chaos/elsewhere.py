@@ -1,12 +1,23 @@
-"""Rows of the plan that tests elsewhere show fully, or show a part of: `path::name`, without parameters."""
+"""Tests outside of this folder that show rows of the plan, or a part of them: `path::name`, without parameters.
+
+Those that are named for a row (`test_x11_...`) are found; the tables have the others.
+"""
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from tests.chaos.plan import PLAN
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+
+_CHECKOUT = Path(__file__).parents[2]
+_TEST = re.compile(r"^(?:async )?def (test_\w+)", re.MULTILINE)
+_IDENTIFIER = re.compile(r"[a-z]\d+")
 
 _SESSION = "tests/dialogs/session"
 _SCENES = "tests/scenes"
@@ -141,4 +152,26 @@ _OTHERS = {
     "T14": [f"{_OPENING}::test_l17_broken_tls_is_clear_text_on_a_new_connection_where_tls_is_a_wish"],
 }
 
-ELSEWHERE: Mapping[str, list[str]] = MappingProxyType({**_CRASHES, **_PEERS, **_NAMES, **_OTHERS})
+_TABLES = {**_CRASHES, **_PEERS, **_NAMES, **_OTHERS}
+
+
+def _named() -> Iterator[tuple[str, str]]:
+    """Give each test that is named for rows, with each of them."""
+    tests = _CHECKOUT / "tests"
+    for path in sorted(tests.rglob("test_*.py")):
+        if path.is_relative_to(tests / "chaos"):
+            continue
+        for test in _TEST.findall(path.read_text(encoding="utf-8")):
+            for part in test.split("_"):
+                if _IDENTIFIER.fullmatch(part) and part.upper() in PLAN:
+                    yield part.upper(), f"{path.relative_to(_CHECKOUT)}::{test}"
+
+
+def _all() -> dict[str, list[str]]:
+    found = {identifier: set(tests) for identifier, tests in _TABLES.items()}
+    for identifier, test in _named():
+        found.setdefault(identifier, set()).add(test)
+    return {identifier: sorted(tests) for identifier, tests in found.items()}
+
+
+ELSEWHERE: Mapping[str, list[str]] = MappingProxyType(_all())

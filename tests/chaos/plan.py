@@ -155,7 +155,6 @@ ABSENT = MappingProxyType(
         "R5": f"{_LATER} point by point; R3, R4 and R9 show most of it",
         "Q2": _LATER,
         "Q3": f"{_LATER}; `make bench` measures urgent mail beside 100,000 bulk messages",
-        "T7": f"{_LATER} as a test of its own; the name that is verified is the MX host's",
         "R2": "needs FUSE and virtual machines; R1 shows the same from what is written and synced",
         "T8": "DANE is not there yet",
         "T9": "MTA-STS is not there yet",

@@ -22,11 +22,7 @@ def test_a_row_that_is_shown_elsewhere_has_its_tests() -> None:
 
 
 def test_each_row_of_the_plan_is_shown_or_says_why_not() -> None:
-    """Every identifier stands in the name of a test, in the table of tests elsewhere, or in that of what is absent."""
-    names = re.findall(
-        r"def (test_\w+)", "\n".join(path.read_text() for path in (_CHECKOUT / "tests").rglob("test_*.py"))
-    )
-    shown = {part.upper() for name in names for part in name.split("_") if re.fullmatch(r"[a-z]\d+", part)}
-    missing = PLAN.keys() - shown - ELSEWHERE.keys() - ABSENT.keys()
-    assert missing == set()
-    assert not ABSENT.keys() & ELSEWHERE.keys()
+    """Every identifier is reported by a test of this folder, shown by tests elsewhere, or said to be absent and why."""
+    tests = "\n".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_*.py"))
+    reported = set(re.findall(r"\.(?:not_)?held\(\s*\"([^\"]+)\"", tests))
+    assert PLAN.keys() - reported - ELSEWHERE.keys() == ABSENT.keys()
