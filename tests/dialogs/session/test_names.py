@@ -57,7 +57,7 @@ class _Names:
     ],
 )
 async def test_t7_a_certificate_for_the_mx_host_counts(host: str, asked: str) -> None:
-    """The name is asked for without its last dot (RFC 6066 section 3), in any case, underscores and A-labels included."""
+    """The name is asked for without its last dot (RFC 6066 section 3); underscores and A-labels are names."""
     names = _Names()
     async with Receiver(Behaviour(tls=names.context), keep_arrivals=True) as receiver:
         session = await connect(receiver.port, tls="required", host=host)
