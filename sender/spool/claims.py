@@ -9,23 +9,16 @@ import orjson
 from sender.core.identity import id_at, id_number, id_text
 from sender.core.selection import Fault, Kind, Selection
 from sender.spool import messages as stored
-from sender.spool.contract import Claim, ClaimedMessage, ClaimedRecipient, FencedError
-from sender.spool.rows import as_json, exactly, is_text, read, readable
+from sender.spool.contract import Claim, ClaimedMessage, FencedError
+from sender.spool.recipients import RECIPIENT, give_recipients, spoilt_recipients
+from sender.spool.rows import as_json, exactly, read
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Container, Iterable, Mapping, Sequence
 
     from sender.spool.contract import Settlement
-
-
-_RECIPIENT = (
-    "json_group_array(json_array("
-    "r.id, max(0, coalesce(CAST(r.message_id AS INTEGER), 0)), CAST(r.queue_id AS INTEGER), CAST(r.rcpt_to AS TEXT),"
-    f" {exactly('r.due_at', '0')}, CAST(r.attempts AS INTEGER), CAST(r.warned AS INTEGER), CAST(r.dsn AS TEXT)))"
-)
-_ATTEMPTS = 10**6  # more are a spoilt count
-_Row = tuple[int, int, int, str, float, int, int, str]  # of spoilt ones a text may be None, or have surrogates
+    from sender.spool.recipients import Row
 
 
 def claim(
@@ -46,11 +39,11 @@ def claim(
     """
     rows = _due(connection, queue_ids, now, max(1, limit // max(1, len(queue_ids))))
     found = stored.find(connection, [row[1] for row in rows if row[1] not in unreadable])
-    damaged = {message_id: one.damage for message_id, one in found.items() if one.damage}
-    damaged |= _without_address(rows)
+    damaged = spoilt_recipients(rows)
+    damaged |= {message_id: one.damage for message_id, one in found.items() if one.damage}
     damaged |= {row[1]: unreadable[row[1]] for row in rows if row[1] in unreadable}
     taken: dict[int, ClaimedMessage] = {}
-    claimed: list[_Row] = []
+    claimed: list[Row] = []
     seen: set[int] = set()
     size = 0
     for row in rows:
@@ -65,7 +58,7 @@ def claim(
             taken[message_id] = message
             if recipients > 1:
                 siblings = _siblings(connection, message_id, first, recipients, site, now, together)
-                damaged |= _without_address(siblings)
+                damaged |= spoilt_recipients(siblings)
                 claimed += (sibling for sibling in siblings if sibling[0] not in seen)
                 seen.update(sibling[0] for sibling in siblings)
         if row[0] not in seen:
@@ -78,7 +71,7 @@ def claim(
         _hold_damaged(connection, damaged, rows, now, unreadable)
         taken = {message_id: message for message_id, message in taken.items() if message_id not in damaged}
         claimed = [row for row in claimed if row[1] in taken]
-    _give_recipients(taken, claimed)
+    give_recipients(taken, claimed)
     _mark(connection, token, (row[0] for row in claimed))
     next_due = _next_due(connection, {*queue_ids, *(row[2] for row in claimed)})
     return Claim([*taken.values()], next_due, damaged)
@@ -87,7 +80,7 @@ def claim(
 def _hold_damaged(
     connection: sqlite3.Connection,
     damaged: Mapping[int, str],
-    rows: Iterable[_Row],
+    rows: Iterable[Row],
     now: float,
     unreadable: Container[int],
 ) -> None:
@@ -108,16 +101,11 @@ def _hold_damaged(
     )
 
 
-def _without_address(rows: Iterable[_Row]) -> dict[int, str]:
-    """Find the messages of which a recipient has no address any more."""
-    return {row[1]: "an address of it cannot be read" for row in rows if not (is_text(row[3]) and is_text(row[7]))}
-
-
-def _due(connection: sqlite3.Connection, queue_ids: Sequence[int], now: float, share: int) -> list[_Row]:
+def _due(connection: sqlite3.Connection, queue_ids: Sequence[int], now: float, share: int) -> list[Row]:
     """Read due recipients, up to `share` of each queue, in the order of the queues and then of their instants."""
     rows = read(
         connection,
-        f"SELECT {_RECIPIENT} FROM json_each(?) q CROSS JOIN recipients r ON r.id IN (SELECT due.id"  # noqa: S608
+        f"SELECT {RECIPIENT} FROM json_each(?) q CROSS JOIN recipients r ON r.id IN (SELECT due.id"  # noqa: S608
         " FROM recipients due WHERE due.queue_id = q.value AND due.state = 0 AND due.due_at <= ?"
         " ORDER BY due.due_at LIMIT ?)",
         as_json(queue_ids),
@@ -131,10 +119,10 @@ def _due(connection: sqlite3.Connection, queue_ids: Sequence[int], now: float, s
 
 def _siblings(
     connection: sqlite3.Connection, message_id: int, first: int, recipients: int, site: str, now: float, limit: int
-) -> list[_Row]:
+) -> list[Row]:
     return read(
         connection,
-        f"SELECT {_RECIPIENT} FROM (SELECT r.* FROM recipients r JOIN queues q ON q.id = r.queue_id"  # noqa: S608
+        f"SELECT {RECIPIENT} FROM (SELECT r.* FROM recipients r JOIN queues q ON q.id = r.queue_id"  # noqa: S608
         " JOIN domains d ON d.name = q.domain"
         " WHERE r.id >= ? AND r.id < ? AND r.message_id = ? AND r.state = 0 AND r.due_at <= ? AND d.site = ?"
         " AND NOT EXISTS"
@@ -147,21 +135,6 @@ def _siblings(
         Kind.DOMAIN,
         limit,
     )
-
-
-def _give_recipients(messages: Mapping[int, ClaimedMessage], rows: Iterable[_Row]) -> None:
-    for row in rows:
-        messages[row[1]].recipients.append(
-            ClaimedRecipient(
-                id=row[0],
-                queue_id=row[2],
-                rcpt_to=row[3] if row[3] and row[3].isascii() else readable(row[3]),
-                due_at=row[4],
-                attempts=min(max(0, row[5] or 0), _ATTEMPTS),
-                warned=bool(row[6]),
-                dsn=readable(row[7]),
-            )
-        )
 
 
 def _mark(connection: sqlite3.Connection, token: int, ids: Iterable[int]) -> None:
@@ -192,7 +165,7 @@ def claim_selected(
         token,
         read(
             connection,
-            f"SELECT {_RECIPIENT} FROM (SELECT r.* FROM recipients r"  # noqa: S608
+            f"SELECT {RECIPIENT} FROM (SELECT r.* FROM recipients r"  # noqa: S608
             f" WHERE r.state IN (0, 2) AND {where} LIMIT ?) r",
             *arguments,
             limit,
@@ -219,7 +192,7 @@ def claim_aged(
         token,
         read(
             connection,
-            f"SELECT {_RECIPIENT} FROM (SELECT r.* FROM messages m JOIN recipients r"  # noqa: S608
+            f"SELECT {RECIPIENT} FROM (SELECT r.* FROM messages m JOIN recipients r"  # noqa: S608
             " ON r.id >= m.first_recipient AND r.id < m.first_recipient + m.recipients AND r.message_id = m.id"
             " WHERE m.id < ? AND m.ended_at IS NULL AND r.state = 0 AND (r.attempts > 0 OR m.id < ?)"
             # Its age counts from the instant that it was to wait for.
@@ -237,13 +210,13 @@ def claim_aged(
 
 
 def _claim_rows(
-    connection: sqlite3.Connection, token: int, rows: list[_Row], unreadable: Container[int]
+    connection: sqlite3.Connection, token: int, rows: list[Row], unreadable: Container[int]
 ) -> list[ClaimedMessage]:
     """Claim for an operator, or to let it expire: damaged or not, but what nobody can read stays held."""
     rows = [row for row in rows if row[1] not in unreadable]
     found = stored.find(connection, (row[1] for row in rows))
     messages = {message_id: one.message for message_id, one in found.items()}
-    _give_recipients(messages, rows)
+    give_recipients(messages, rows)
     stored.give_contents(connection, messages)
     _mark(connection, token, (row[0] for row in rows))
     return [*messages.values()]

@@ -1,7 +1,7 @@
 """Messages as a claim gives them, read from the SQLite spool; and which of them are damaged.
 
-Damaged is what has no message or no content, or content of another length or checksum than was accepted, or what cannot
-be read: a disk or a person has done that. Nobody may have it: it is held, and what waits behind it goes on.
+Damaged is what has no message or no content, or another envelope or content than was accepted, or what cannot be read:
+a disk or a person has done that. Nobody may have it: it is held, and what waits behind it goes on.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import orjson
 from sender.core.errors import SpoolError
 from sender.core.identity import id_text, id_time
 from sender.core.options import NO_OPTIONS, Options
+from sender.spool import checksums
 from sender.spool.contract import ClaimedMessage, Priority
 from sender.spool.rows import as_json, exactly, is_damage, is_text, read
 
@@ -78,7 +79,8 @@ def _rows(connection: sqlite3.Connection, ids: Iterable[int]) -> list[list[Any]]
         " CAST(m.stream AS TEXT), CAST(m.priority AS INTEGER), CAST(m.eight_bit AS INTEGER),"
         f" CAST(m.smtputf8 AS INTEGER), {exactly('m.accepted_at', '0')}, {exactly('m.expires_at')},"
         " CAST(m.blocks AS INTEGER), CAST(m.first_recipient AS INTEGER), CAST(m.recipients AS INTEGER),"
-        " length(c.content), CAST(m.dotted AS INTEGER), CAST(m.options AS TEXT), CAST(m.checksum AS INTEGER)))"
+        " CAST(m.dotted AS INTEGER), CAST(m.options AS TEXT), CAST(m.checksum AS INTEGER),"
+        " CAST(m.envelope AS INTEGER), length(c.content)))"
         " FROM json_each(?) j LEFT JOIN messages m ON m.id = j.value LEFT JOIN contents c ON c.message_id = j.value",
         as_json(ids),
     )
@@ -100,15 +102,17 @@ def _found(row: list[Any]) -> Found:
         accepted_at=row[7],
         expires_at=row[8],
         blocks=row[9],
-        dotted=bool(row[13]),
-        checksum=row[15],
+        dotted=bool(row[12]),
+        checksum=row[14],
     )
     damage = ""
-    if row[14] is not None:
-        options = options_of(row[14])
+    if row[13] is not None:
+        options = options_of(row[13])
         message.options = options or NO_OPTIONS
         damage = "" if options is not None else "what its client asked for cannot be read"
-    length = row[12]
+    if not damage and row[15] not in {None, checksums.of_message(row[:15])}:
+        return Found(_nobodys(row[0]), 0, 1, 0, "what is known of it is not what was accepted")
+    length = row[16]
     if length is None:
         length, damage = 0, "it has no content"
     elif message.blocks == 1 and length != message.size:

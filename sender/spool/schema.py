@@ -122,7 +122,13 @@ CREATE TABLE receipts (            -- what was taken under a key that a client m
 CREATE INDEX receipts_at ON receipts (at);
 """
 
-MIGRATIONS = (_FIRST, f"{_DOTTED};", _ASKED)
+# CRC-32 of what is never changed (checksums.py); NULL: it is not known.
+_CHECKED = """
+ALTER TABLE messages ADD COLUMN envelope INTEGER;
+ALTER TABLE recipients ADD COLUMN checksum INTEGER;
+"""
+
+MIGRATIONS = (_FIRST, f"{_DOTTED};", _ASKED, _CHECKED)
 _BUSY_S = 30.0  # how long another process may hold the write lock
 
 

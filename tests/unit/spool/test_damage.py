@@ -127,6 +127,47 @@ async def test_what_is_damaged_is_held_while_its_neighbours_go(
     assert sum(row["held"] for row in await spool.queue_report(NOW)) == 2
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "messages SET mail_from = 'mf@a.test' WHERE id = ?",
+        "messages SET options = '{}' WHERE id = ?",
+        "messages SET expires_at = 1 WHERE id = ?",
+        "messages SET smtputf8 = NOT smtputf8 WHERE id = ?",
+        "messages SET dotted = NOT dotted WHERE id = ?",  # its dots would not be doubled
+        "messages SET recipients = 9 WHERE id = ?",
+        "recipients SET rcpt_to = replace(rcpt_to, 'ap', 'bp') WHERE message_id = ?",
+        "recipients SET dsn = 'NOTIFY=NEVER' WHERE message_id = ?",
+    ],
+)
+async def test_an_envelope_that_has_become_another_is_held_while_its_neighbours_go(
+    place: SqlitePlace, change: str
+) -> None:
+    """Nobody else gets the message, nobody else hears of it, and it goes in no other form."""
+    spool = await place.open()
+    await spool.set_sites({"b.test": SITE})
+    trap = _whole("trap@b.test", "trap2@b.test")
+    await spool.accept(_whole("before@b.test"), trap, _whole("behind@b.test"))
+    await asyncio.to_thread(_run, spool, f"UPDATE {change}", trap.id)
+    found = await _claim(spool)
+    assert sorted(addresses(found.messages)) == ["before@b.test", "behind@b.test"]
+    (why,) = found.damaged.values()
+    assert why.endswith("is not what was accepted")
+    assert await states(spool, trap.id) == [State.SUSPENDED, State.SUSPENDED]
+
+
+async def test_mail_in_another_queue_than_it_was_accepted_for_is_held(place: SqlitePlace) -> None:
+    """It would go to another domain's receivers."""
+    spool = await place.open()
+    trap, other = _whole("trap@b.test"), _whole("other@elsewhere.test")
+    await spool.accept(trap, other)
+    spoil = "UPDATE recipients SET queue_id = (SELECT id FROM queues WHERE domain = 'elsewhere.test')"
+    await asyncio.to_thread(_run, spool, spoil)
+    found = await _claim(spool)
+    assert addresses(found.messages) == ["other@elsewhere.test"]
+    assert found.damaged == {trap.id: "an address of it is not what was accepted"}
+
+
 async def test_what_is_damaged_shows_what_there_is(spool: SqliteSpool, damaged: tuple[NewMessage, str]) -> None:
     """The report has the recipients, and of the message what is left of it."""
     trap, why = damaged
@@ -300,7 +341,7 @@ async def test_a_spoilt_count_takes_no_other_recipients_along(place: SqlitePlace
     await spool.set_sites({"b.test": SITE})
     trap, other = _whole("one@b.test"), _whole("two@b.test", "three@b.test")
     await spool.accept(trap, other)
-    spoil = "UPDATE messages SET first_recipient = 0, recipients = 1000000 WHERE id = ?"
+    spoil = "UPDATE messages SET first_recipient = 0, recipients = 1000000, envelope = NULL WHERE id = ?"
     await asyncio.to_thread(_run, spool, spoil, trap.id)
     assert (await spool.suspend(_one(trap), now=NOW, until=None, reason=""))[1] == 1
     await spool.resume(_one(trap), now=NOW)
