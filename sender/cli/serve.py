@@ -54,6 +54,8 @@ def register(commands: Commands) -> None:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
+    # A reload that is asked for before there is anything to reload: the configuration is read now.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     settings = settings_of(arguments)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(LineFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))

@@ -305,7 +305,13 @@ class Dispatcher:
 
     async def read_suspensions(self) -> None:
         """Read the suspensions again. That is all where single messages were held: the spool gives them to no lane."""
-        self.suspensions = await self.around.spool.suspensions(self.around.clock.wall())
+        before, now = self.suspensions, self.around.clock.wall()
+        self.suspensions = await self.around.spool.suspensions(now)
+        held = {suspension.id for suspension in self.suspensions}
+        for suspension in before:
+            if suspension.until is not None and suspension.until <= now and suspension.id not in held:
+                event = {"event": "resumed", **suspension.selection.told, "reason": "its time is over"}
+                self.around.events.write([{"at": now, **event}])
 
     async def reload_suspensions(self) -> None:
         """Read the suspensions again and let them take effect; come back when the next one ends."""

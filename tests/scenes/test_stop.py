@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -165,6 +166,29 @@ async def test_a_command_that_acts_is_refused_beside_a_daemon_that_does_not_answ
         assert "another process delivers from it" in text
         code, _ = await world.command("queue")
         assert code == 0
+
+
+async def test_a_reload_that_comes_too_early_ends_nothing(world: World) -> None:
+    """SIGHUP while the daemon waits for its spool is not heard, for it reads the configuration anyway."""
+    config = world.configure()
+    await world.start()
+    await world.stop()
+    with closing(world.database(writes=True)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        async with Served(config) as served:
+            await world.until("SIGHUP ends it no more", lambda: _ignores(served, signal.SIGHUP))
+            served.signal(signal.SIGHUP)
+            other.execute("ROLLBACK")
+            await served.ready()
+            served.signal(signal.SIGTERM)
+            assert await served.ended() == 0
+
+
+def _ignores(served: Served, number: int) -> bool:
+    """Tell whether a process ignores a signal (proc(5))."""
+    status = Path(f"/proc/{served.pid}/status").read_text()
+    ignored = next(line.split()[1] for line in status.splitlines() if line.startswith("SigIgn:"))
+    return bool(int(ignored, 16) >> (number - 1) & 1)
 
 
 async def test_a_reload_takes_limits_that_changed(world: World) -> None:

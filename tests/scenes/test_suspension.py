@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -95,7 +96,7 @@ async def test_a_suspended_domain_does_not_ride_along(world: World) -> None:
 async def test_a_suspension_ends_by_itself(world: World) -> None:
     """Mail that is suspended for a time goes when that time is over, a domain's and a single message's alike."""
     receiver = await world.site("held.test", Behaviour(full_prefixes=("user",)))
-    await world.start({"retry": {"schedule": ["1h"]}})
+    await world.start({"retry": {"schedule": ["1h"]}, "events": {"file": "events.jsonl"}})
     message_id = await world.send("user@held.test")
     await world.until("it is deferred", lambda: world.books().most_attempts == 1)
     receiver.behaviour = Behaviour()
@@ -105,6 +106,11 @@ async def test_a_suspension_ends_by_itself(world: World) -> None:
     assert code == 2
     await world.until_empty()
     assert receiver.tally.messages == 1
+    await world.stop()
+    events = [json.loads(line) for line in (world.folder / "events.jsonl").read_text().splitlines()]
+    resumed = [event for event in events if event["event"] == "resumed"]
+    assert [event["reason"] for event in resumed] == ["its time is over"] * 2
+    assert {event.get("domain") or event.get("message_id") for event in resumed} == {"held.test", message_id}
 
 
 async def test_a_suspended_message_stays_so_over_a_restart(world: World) -> None:
