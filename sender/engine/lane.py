@@ -384,8 +384,7 @@ class Lane:
         judgement = judge(delivery, session, answers, self.around.classifier, wall)
         began_to_rest = self.restraint.weigh(delivery, judgement, wall)
         self._count(judgement, session, len(answers), seconds, now)
-        if judgement.proven:
-            self.enveloped(ticket)
+        grew = judgement.proven and self.allowance.governor.proven(ticket, now)
         refused = self._learn(judgement, delivery, session, ticket, now)
         if judgement.settled:
             way = way_of(session, site=self.site, source=self.source, seconds=seconds)
@@ -398,6 +397,8 @@ class Lane:
         if judgement.session_over:
             session.leave()
         self.allowance.note_changes(self)
+        if grew:
+            self.pump()
         self.allowance.pass_on()
         return refused
 
