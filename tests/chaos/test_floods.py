@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 _NEIGHBOURS = 20  # messages, each time
 _SPARE = 1000  # descriptors that are for other things
-_SESSION_KB = 100
-_CACHES_KB = 8 * 1024  # of the spool and of the allocator, however few sessions there are
+_SESSION_KB = 40
+_CACHES_KB = 4 * 1024  # of the spool and of the allocator, however few sessions there are
 _LONG_S = 300.0
 
 
@@ -61,15 +61,15 @@ async def test_overload_ten_thousand_waiting_sessions_keep_nobody_else_waiting(w
         alone_s = await _neighbours_mail(world, 1)
         await world.command("suspend", "--all")
         await world.submit([world.message(f"user{number}@{site}") for site in sites for number in range(per_site)])
-        idle = await _lag(world)
-        before_kb, began_at = served.memory_kb, time.monotonic()
+        idle, quiet = await _lag(world), served.descriptors
+        before_kb, began_at, before = served.memory_kb, time.monotonic(), await looks(world)
         await world.command("resume", "--all")
 
         async def all_wait() -> bool:
             return (await room.look()).waiting == sessions
 
         await world.until_true("all wait", all_wait, deadline_s=_LONG_S)
-        opened_s = time.monotonic() - began_at
+        opened_s, opening = time.monotonic() - began_at, await looks(world) - before
         assert (await world.metrics()).total("sender_lane_sessions") >= sessions
         waiting = await _lag(world)
         beside_s = await _neighbours_mail(world, 2)
@@ -78,25 +78,28 @@ async def test_overload_ten_thousand_waiting_sessions_keep_nobody_else_waiting(w
         assert await room.look() == Look(open=sessions, waiting=sessions, came=sessions, repeats=0)
         assert await _shrunk(world) == []
 
+        before = await looks(world)
         await room.answer()
         await world.until_empty(deadline_s=_LONG_S)
+        await world.until("its sessions are over", lambda: served.descriptors <= quiet)
+        ending = await looks(world) - before
         assert await _shrunk(world) == []
-        came = await room.look()
-        assert (came.came, came.repeats) == (sessions, 0)
+        assert await room.look() == Look(open=0, waiting=0, came=sessions, repeats=0)
         total = sessions + 2 * _NEIGHBOURS
         assert world.books().states == {State.DELIVERED: total}
         await world.until_true("all are counted", lambda: _counted(world, total))
-    print(growth_kb, alone_s, beside_s, opened_s)
     assert growth_kb <= _SESSION_KB * sessions + (0 if in_full() else _CACHES_KB)
     if in_full():
         assert within(waiting, 0.99) <= max(0.05, within(idle, 0.99))
+        assert beside_s <= max(2.0, 5 * alone_s)
+    times = {"idle": idle, "while they open": opening, "while they wait": waiting, "while they end": ending}
+    lag = ", ".join(f"{when} {within(late, 0.99):g}/{within(late, 1.0):g}" for when, late in times.items() if late)
     report.held(
         "OVERLOAD sessions",
         runs=sessions,
         figures=f"{sessions} sessions to {len(sites)} sites wait ({allowed} descriptors allowed), opened in"
-        f" {opened_s:.0f} s: {growth_kb / sessions:.1f} KB each; event loop: 99 % of looks within"
-        f" {within(waiting, 0.99):g} s, all within {within(waiting, 1.0):g} s (idle: {within(idle, 0.99):g} and"
-        f" {within(idle, 1.0):g} s); {_NEIGHBOURS} messages to a neighbour in {beside_s * 1000:.0f} ms (alone:"
+        f" {opened_s:.0f} s: {growth_kb / sessions:.1f} KB each; seconds within which 99 % and all looks at the event"
+        f" loop were: {lag}; {_NEIGHBOURS} messages to a neighbour in {beside_s * 1000:.0f} ms (alone:"
         f" {alone_s * 1000:.0f} ms); 0 lost, 0 repeated, 0 ambiguous, no window shrank",
     )
 
@@ -148,7 +151,7 @@ _BACKLOGS = 2 * 512  # connections that the kernel has taken and the daemon has 
 async def test_i10_a_flood_of_connections_is_borne_and_leaves_nothing(world: World, report: Report) -> None:
     """Of so many connections no more are let in than may be; the others have the daemon's service, then and later."""
     descriptors()
-    half, many = scaled(150, 2500), [f"127.0.2.{number + 1}" for number in range(scaled(6, 50))]
+    part, many = scaled(60, 1000), [f"127.0.2.{number + 1}" for number in range(scaled(6, 50))]
     receiver = await world.site("site.test")
     tls_port = free_port()
     caps = {} if in_full() else {"max_connections": 80, "max_connections_per_address": 20}
@@ -163,42 +166,41 @@ async def test_i10_a_flood_of_connections_is_borne_and_leaves_nothing(world: Wor
         quiet = served.descriptors
         await world.command("suspend", "--all")
         await world.submit([world.message("user@site.test") for _ in range(_QUEUED)])
-        with Flood(world.smtp_port, tls_port, "site.test") as flood:
-            async with _watched(served) as counts:
-                await _call(flood, half, [_ONE])
+        async with _watched(served) as counts:
+            with Flood(world.smtp_port, tls_port, "site.test") as flood:
+                await _call(flood, 2 * part, [_ONE])
                 await _settled(world, served, flood, quiet)
                 assert len(flood.let_in) == limits.max_connections_per_address
                 async with Client(world.smtp_port, "127.0.0.5") as other:
                     await other.greet()
                     assert (await other.deliver(b"Subject: x\r\n\r\nhello\r\n", "user@site.test")).startswith("250 ")
-                await _call(flood, half, many)
+                await _call(flood, 2 * part, many)
                 await _settled(world, served, flood, quiet)
-            _audit(flood, limits)
-            assert max(counts) <= quiet + limits.max_connections + _BACKLOGS
-            async with Client(world.smtp_port, "127.0.0.5") as other:
-                assert await other.reply() == _REFUSED.decode().rstrip()
-            held = flood.let_in
-            await world.until("they are in the middle of it", lambda: silent(held))
-            await world.command("resume", "--all")
-            await world.until("what was queued is delivered", lambda: receiver.tally.messages == _QUEUED + 2)
-            assert [(await world.get(path))[0] for path in ("/readyz", "/healthz")] == [200, 200]
-            flood.hear()
-            assert len(flood.let_in) == limits.max_connections
-            submitting = held[: len(held) // 2]  # the others go away without a word
-            await asyncio.to_thread(_secure, submitting)
-            await world.until("they have submitted, and left", lambda: ended(submitting))
-            assert all(caller.submitted for caller in submitting)
-        await world.until("nothing of it is left", lambda: served.descriptors <= quiet)
+                held = flood.let_in
+                await world.until("they are in the middle of it", lambda: silent(held))
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(_call(flood, part, many))  # it goes on
+                    await world.command("resume", "--all")
+                    await world.until("what was queued is delivered", lambda: receiver.tally.messages == _QUEUED + 2)
+                    assert [(await world.get(path))[0] for path in ("/readyz", "/healthz")] == [200, 200]
+                await _settled(world, served, flood, quiet)
+                assert flood.let_in == held
+                _audit(flood, limits)
+                submitting = held[: len(held) // 2]  # the others go away without a word
+                await asyncio.to_thread(_secure, submitting)
+                await world.until("they have submitted, and left", lambda: ended(submitting))
+                assert all(caller.submitted for caller in submitting)
+            await world.until("nothing of it is left", lambda: served.descriptors <= quiet)
         await world.send("user@site.test")  # a new client
         await world.until_empty()
         total = 1 + _QUEUED + 1 + len(submitting) + 1
         assert world.books().states == {State.DELIVERED: total}
         assert receiver.tally.messages == total
-        await world.until("its sessions are over too", lambda: served.descriptors <= quiet)
+    assert max(counts) <= quiet + limits.max_connections + _BACKLOGS
     report.held(
         "I10",
-        runs=2 * half,
-        figures=f"{2 * half} connections from 1 and {len(many)} addresses, idle, within dialogues and before TLS:"
+        runs=5 * part,
+        figures=f"{5 * part} connections from 1 and {len(many)} addresses, idle, within dialogues and before TLS:"
         f" {len(held)} let in, {limits.max_connections_per_address} of an address, the others 421; at most"
         f" {max(counts) - quiet} descriptors for them, 0 afterwards; meanwhile {_QUEUED} delivered,"
         f" {len(submitting)} of those inside submitted",
