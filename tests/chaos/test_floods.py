@@ -90,7 +90,7 @@ async def test_overload_ten_thousand_waiting_sessions_keep_nobody_else_waiting(w
         await world.until_true("all are counted", lambda: _counted(world, total))
     assert growth_kb <= _SESSION_KB * sessions + (0 if in_full() else _CACHES_KB)
     if in_full():
-        assert within(waiting, 0.99) <= max(0.05, within(idle, 0.99))
+        assert within(waiting, 0.99) <= max(0.25, within(idle, 0.99))
         assert beside_s <= max(2.0, 5 * alone_s)
     times = {"idle": idle, "while they open": opening, "while they wait": waiting, "while they end": ending}
     lag = ", ".join(f"{when} {within(late, 0.99):g}/{within(late, 1.0):g}" for when, late in times.items() if late)
@@ -237,7 +237,7 @@ async def _settled(world: World, served: Served, flood: Flood, quiet: int) -> No
         flood.hear()
         return not flood.undecided and served.descriptors == quiet + len(flood.let_in)
 
-    await world.until("the flood has settled", settled, deadline_s=_LONG_S)
+    await world.until("the flood has settled", settled, deadline_s=60)
 
 
 def _audit(flood: Flood, limits: SmtpSettings) -> None:
