@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import resource
 import sys
 from collections import Counter
 from dataclasses import asdict, dataclass
@@ -43,13 +42,6 @@ class Look:
     waiting: int
     came: int
     repeats: int
-
-
-def descriptors() -> int:
-    """Allow this process as many descriptors as it may have, and give their number."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return hard
 
 
 class WaitingRoom:
@@ -160,7 +152,6 @@ class _Visitor(asyncio.Protocol):
 
 async def _serve(port: int, addresses: Sequence[str]) -> None:
     """Serve until the standard input ends."""
-    descriptors()
     room, loop = _Room(), asyncio.get_running_loop()
     server = await loop.create_server(lambda: _Visitor(room), addresses, port, backlog=1024)
     orders = asyncio.StreamReader()
