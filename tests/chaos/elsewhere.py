@@ -140,6 +140,10 @@ _OTHERS = {
         "tests/unit/core/test_golden_notices.py::test_both_parsers_read_the_same",
     ],
     "B3": ["tests/chaos/test_points.py::test_c3_at_no_point_is_anything_lost"],
+    "I10": [
+        "tests/dialogs/listener/test_patience.py::test_i10_a_flood_of_connections_leaves_room_for_others",
+        "tests/dialogs/listener/test_patience.py::test_i10_an_idle_handshake_is_counted_and_ends",
+    ],
     "Q1": ["tests/unit/core/test_schedule.py::test_the_next_attempt_follows_the_schedule_within_its_jitter"],
     "Q4": [f"{_SCENES}/test_hostile.py::test_a_dead_site_does_not_slow_down_the_others"],
     "T1": [f"{_OPENING}::test_tls_that_is_required_and_not_offered_is_a_trouble_before_mail"],

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tests.chaos.battery import Sized
 from tests.chaos.faultsink import FaultSink, then
+from tests.chaos.lag import looked, looks, within
 from tests.chaos.scale import in_full, scaled
 from tests.dialogs.peer import Pause, Take
-from tests.scenes.metrics import Metrics
 from tests.scenes.processes import Served
 
 if TYPE_CHECKING:
@@ -59,46 +58,20 @@ async def test_r7_r8_large_messages_to_slow_readers_take_little_memory_and_no_ti
         Served(config, "--role", "delivery") as served,
     ):
         await served.ready()
-        looks = scaled(5, 1000)  # by which a busy machine shows
-        await world.until_true("it was idle", lambda: _looked(world, looks))
-        idle = await _looks(world)
+        count_idle = scaled(5, 1000)  # looks, by which a busy machine shows
+        await world.until_true("it was idle", lambda: looked(world, count_idle))
+        idle = await looks(world)
         before_kb = served.memory_kb
         await world.command("resume", "--all")
         await world.until("all have begun", lambda: len(sink.visits) >= count)
         await world.until("all have ended", lambda: not world.books().waiting, deadline_s=600)
         growth_kb = served.peak_kb - before_kb
-        busy = await _looks(world) - idle
+        busy = await looks(world) - idle
     assert growth_kb <= _PER_MESSAGE_KB * count + (0 if in_full() else min(_CACHES_KB, count * size // 1024))
-    lag = {share: (_within(busy, share), _within(idle, share)) for share in (0.999, 1.0)}
+    lag = {share: (within(busy, share), within(idle, share)) for share in (0.999, 1.0)}
     if in_full():
         assert lag[0.999][0] <= max(0.05, lag[0.999][1])
         assert lag[1.0][0] <= max(0.25, lag[1.0][1])
     report.held("R7", runs=count, figures=f"{count} x {size // 10**6} MB: {growth_kb / 1024:.0f} MiB in all")
     words = ", ".join(f"{share:.1%} within {now:g} s (idle: {before:g} s)" for share, (now, before) in lag.items())
     report.held("R8", runs=count, figures=words)
-
-
-async def _looks(world: World) -> Counter[float]:
-    """Count the looks at the event loop by the bound within which it was late."""
-    status, page = await world.get("/metrics")
-    assert status == 200
-    samples = Metrics(page.decode(), "").samples["sender_event_loop_lag_seconds_bucket"]
-    looks, below = Counter[float](), 0.0
-    for labels, count in samples:
-        looks[float(labels["le"])] = int(count - below)
-        below = count
-    return looks
-
-
-async def _looked(world: World, count: int) -> bool:
-    return (await _looks(world)).total() >= count
-
-
-def _within(looks: Counter[float], share: float) -> float:
-    """Give the bound within which such a share of the looks was."""
-    seen = 0
-    for bound, count in sorted(looks.items()):
-        seen += count
-        if seen >= share * looks.total():
-            return bound
-    raise AssertionError

@@ -91,6 +91,11 @@ class Served:
         """The most memory that it has had."""
         return self._status("VmHWM")
 
+    @property
+    def descriptors(self) -> int:
+        """How many descriptors it has open."""
+        return len(list(Path(f"/proc/{self._process.pid}/fd").iterdir()))
+
     def _status(self, name: str) -> int:
         lines = Path(f"/proc/{self._process.pid}/status").read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith(name))

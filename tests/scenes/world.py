@@ -258,9 +258,11 @@ class World:
         """Wait until something holds."""
         await until(what, holds, deadline_s=deadline_s, poll_s=0.02)
 
-    async def until_true(self, what: str, holds: Callable[[], Awaitable[bool]]) -> None:
+    async def until_true(
+        self, what: str, holds: Callable[[], Awaitable[bool]], *, deadline_s: float = DEADLINE_S
+    ) -> None:
         """Wait until something holds that has to be awaited."""
-        async with asyncio.timeout(DEADLINE_S):
+        async with asyncio.timeout(deadline_s):
             while not await holds():  # noqa: ASYNC110 - of what holds nobody else tells
                 await asyncio.sleep(0.02)
 
