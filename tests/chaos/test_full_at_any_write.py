@@ -77,7 +77,7 @@ _PLACES = {
 
 
 class Full:
-    """Within its block there is no room for some files of a daemon: some calls of each thread fail, as strace counts."""
+    """Within its block some calls of each thread of a daemon find no room for some files, as strace counts them."""
 
     def __init__(self, served: Forged, place: Place, spool: Path, when: str) -> None:
         self._trace = spool.with_name("trace")
