@@ -151,8 +151,6 @@ _LATER = "not done yet"
 ABSENT = MappingProxyType(
     {
         **{f"N{number}": _POSTGRES for number in range(1, 10)},
-        "C6": _LATER,
-        "R5": f"{_LATER} point by point; R3, R4 and R9 show most of it",
         "Q2": _LATER,
         "Q3": f"{_LATER}; `make bench` measures urgent mail beside 100,000 bulk messages",
         "T7": f"{_LATER} as a test of its own; the name that is verified is the MX host's",

@@ -21,9 +21,11 @@ from sender.spool.contract import State
 from sender.spool.journal import Journal
 from tests.chaos.battery import Sized
 from tests.chaos.forge import Forge
-from tests.chaos.scale import scaled
+from tests.chaos.scale import in_full, scaled
+from tests.chaos.test_disk import _end as end_under_strace
 from tests.scenes.arrivals import Arrivals
 from tests.scenes.hook import SECRET, Hook
+from tests.scenes.processes import Served
 from tests.servers import require
 from tests.servers.strace import Strace
 
@@ -134,6 +136,17 @@ class Mail:
             self._taken.update((message.identity, rcpt_to) for rcpt_to in message.rcpt_tos)
         self.heard[code] += 1
         return code
+
+    async def enqueue(self) -> None:
+        """Submit a message of each kind by the command, which needs no daemon."""
+        for rcpt_tos in _KINDS:
+            message = self._world.message(*rcpt_tos)
+            file = self._world.folder / "enqueued.eml"
+            file.write_bytes(message.content)
+            to = [word for rcpt_to in rcpt_tos for word in ("--to", rcpt_to)]
+            code, said = await self._world.command("enqueue", "--from", message.mail_from, *to, str(file))
+            assert code == 0, said
+            self._taken.update((message.identity, rcpt_to) for rcpt_to in rcpt_tos)
 
     async def send_some(self) -> None:
         """Submit one message of each kind, which must be taken, and wait until some are on their way."""
@@ -253,3 +266,45 @@ def _tables(hook: Hook) -> dict[str, dict[str, object]]:
             "webhook_backoff_max": "50ms",
         },
     }
+
+
+_SPOOL = ("spool.db", "spool.db-wal", "spool.db-shm", "spool.db-journal", "spool.db-deliveries", "spool.db-hands")
+_CALLS = "pwrite64,ftruncate,fallocate"
+
+
+async def test_r5_a_disk_that_is_full_at_any_write_of_a_start_loses_and_repeats_nothing(
+    world: World, report: Report
+) -> None:
+    """Who finds no room as it starts goes on or ends with the reason; whoever starts next has all the mail."""
+    require(Strace)
+    arrivals = Arrivals()
+    await world.site("quick.test", Behaviour(unknown_prefixes=("nobody",)), store=arrivals)
+    mail = Mail(world, arrivals, await world.inbox(), 0)
+    numbers = range(1, 41) if in_full() else (12,)
+    ended = 0
+    async with Forge() as forge:
+        for number in numbers:
+            config = world.configure({"spool": {"url": f"sqlite:{number}/spool.db", "min_free": "1MiB"}})
+            folder = world.settings.spool_path.parent
+            if number % 2 == 0:  # where there was a spool before, the start writes other things
+                await mail.enqueue()
+            command = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={_CALLS}"]
+            command += [word for name in _SPOOL for word in ("-P", str(folder / name))]
+            command += ["-e", f"inject={_CALLS}:error=ENOSPC:when={number}..{number + number % 3}"]
+            async with Served(config, under=command) as tried:
+                try:
+                    await tried.ready()
+                except AssertionError:
+                    assert await tried.ended() != 0
+                    ended += 1
+                else:
+                    await end_under_strace(world, tried, signal.SIGTERM)
+                assert "Traceback" not in tried.log, tried.log
+            await mail.enqueue()
+            served = await forge.serve(config, "--until-empty")
+            assert await served.ended() == 0, served.log
+            world.notices = world.books().notices
+            await world.balance()
+    assert mail.settle() == 0
+    figures = f"at a start: {ended} of {len(numbers)} ended with the reason; 0 lost, 0 repeated, one notice of each"
+    report.held("R5", runs=len(numbers), figures=figures)
