@@ -25,6 +25,7 @@ _PIECE = (random.Random(5).randbytes(32).hex() + "\r\n").encode() * 8_000  # hal
 _READ = 256 * 1024  # bytes
 _END = b"\r\n.\r\n"
 _IDENTITY = re.compile(rb"^X-Ledger: (\S+)\r$", re.MULTILINE)
+_ANSWERS = {b"EHLO": b"250-slow.test\r\n250 SIZE 100000000\r\n", b"QUIT": b"221 bye\r\n"}
 _LOOK_EVERY_S = 0.001
 
 
@@ -83,6 +84,7 @@ class SlowReader:
     def __init__(self, address: str, port: int, *, pause_s: float) -> None:
         self.came = Counter[tuple[str, str]]()  # identity and digest
         self.halves = 0  # contents whose end did not come
+        self.broken = 0  # connections that ended without QUIT after a message
         self._address, self._port, self._pause_s = address, port, pause_s
         self._open: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server
@@ -119,17 +121,21 @@ class SlowReader:
             writer.close()
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"220 slow.test\r\n")
-        while line := await reader.readline():
-            verb = line[:4].upper()
-            if verb == b"DATA":
-                writer.write(b"354 go\r\n")
-                await self._content(reader)
-            writer.write(
-                {b"EHLO": b"250-slow.test\r\n250 SIZE 100000000\r\n", b"QUIT": b"221 bye\r\n"}.get(verb, b"250 ok\r\n")
-            )
-            if verb == b"QUIT":
-                return
+        taken = False
+        try:
+            writer.write(b"220 slow.test\r\n")
+            while line := await reader.readline():
+                verb = line[:4].upper()
+                if verb == b"DATA":
+                    writer.write(b"354 go\r\n")
+                    await self._content(reader)
+                    taken = True
+                writer.write(_ANSWERS.get(verb, b"250 ok\r\n"))
+                if verb == b"QUIT":
+                    taken = False
+                    return
+        finally:
+            self.broken += taken
 
     async def _content(self, reader: asyncio.StreamReader) -> None:
         """Take a content, of which no line begins with a dot, up to its end."""
