@@ -147,12 +147,9 @@ PLAN = MappingProxyType(
 )
 
 _POSTGRES = "there is no PostgreSQL spool yet"
-_LATER = "not done yet"
 ABSENT = MappingProxyType(
     {
         **{f"N{number}": _POSTGRES for number in range(1, 10)},
-        "C6": _LATER,
-        "R5": f"{_LATER} point by point; R3, R4 and R9 show most of it",
         "R2": "needs FUSE and virtual machines; R1 shows the same from what is written and synced",
         "T8": "DANE is not there yet",
         "T9": "MTA-STS is not there yet",

@@ -15,6 +15,7 @@ import aiosmtplib
 
 from sender.sandbox import Behaviour
 from sender.spool.contract import State
+from tests.chaos.bulk import Killer, SlowReader, digest, resident_kb, submit
 from tests.chaos.forge import Forge
 from tests.chaos.scale import scaled
 from tests.scenes.arrivals import Arrivals
@@ -37,6 +38,8 @@ _SITES = {
 }
 _SUBMITTERS = 5
 _TOGETHER = 100  # recipients of a message that comes over HTTP
+_TOGETHER_BULK = 3  # large messages that come in at the same time, and go out
+_PATIENCE = 20  # large messages after which one that needs no memory is killed all the same
 _WAITING = 6000  # recipients, of which no more come over HTTP
 
 
@@ -202,3 +205,97 @@ async def test_c3_between_any_two_system_calls_a_kill_loses_nothing(world: World
     assert arrivals.repeats <= unknown
     figures = f"a kill at the n-th of {', '.join(_CALLS)}: 0 of {len(acknowledged)} lost, {arrivals.repeats} repeated"
     report.held("C3", runs=len(places), figures=figures)
+
+
+class Bulk:
+    """Clients that submit large messages whatever happens, but no more than a few that have not arrived."""
+
+    def __init__(self, world: World, reader: SlowReader, size: int) -> None:
+        self.acknowledged: set[str] = set()
+        self.over = False
+        self._world, self._reader, self._size = world, reader, size
+        self._tasks = [asyncio.create_task(self._go_on()) for _ in range(_TOGETHER_BULK)]
+
+    async def _go_on(self) -> None:
+        while not self.over:
+            if len(self.acknowledged) - len(self._reader.came) < 2 * _TOGETHER_BULK:
+                identity = self._world.message().identity
+                with suppress(OSError):
+                    if await submit(self._world.smtp_port, identity, "user@slow.test", self._size):
+                        self.acknowledged.add(identity)
+            await asyncio.sleep(0.02)
+
+    async def end(self) -> None:
+        """Stop submitting."""
+        self.over = True
+        await asyncio.gather(*self._tasks)
+
+
+async def test_c6_killed_for_want_of_memory_large_messages_are_lost_neither_in_whole_nor_in_part(
+    world: World, report: Report
+) -> None:
+    """Killed as its memory grows with large messages, a daemon loses none of them, and delivers each whole."""
+    kills, size, rng = scaled(2, 50), scaled(5, 50) * 1_000_000, random.Random(17)
+    world.dns.a("mx.slow.test", "127.0.1.1")
+    world.dns.mx("slow.test", [(10, "mx.slow.test")])
+    world.configure({"smtp": {"max_message_size": "60MiB"}, "window": {"start": _TOGETHER_BULK}})
+    config = world.settings.path("sender.toml")
+    held = unknown = 0
+    grew_kb: list[int] = []  # the first is killed when this is measured
+    async with Forge() as forge, SlowReader("127.0.1.1", world.port, pause_s=0.002) as reader:
+        load = Bulk(world, reader, size)
+        for number in range(kills + 1):
+            served = await forge.serve(config)
+            assert await served.ready(), served.log
+            # What three of the kills have found in hand waits for an operator.
+            held += world.books().states[State.SUSPENDED]
+            await world.command("resume", "--all")
+            recorded, came, broken = _recorded(world), reader.came.total(), reader.broken
+            idle_kb = resident_kb(served.pid)
+            limit = _Limit(load, idle_kb, rng.uniform(1, max(grew_kb)), after=rng.randrange(3)) if number else None
+            with Killer(served.pid, limit or (lambda: None)) as killer:
+                await world.until(
+                    "it is killed, or was looked at",
+                    lambda killer=killer, came=came, limit=limit: (  # type: ignore[misc]
+                        killer.killed or (limit is None and reader.came.total() >= came + _TOGETHER_BULK)
+                    ),
+                    deadline_s=300.0,
+                )
+            await forge.kill(served)
+            grew_kb.append(killer.most_kb - idle_kb)
+            await reader.until_idle()
+            unknown_now = reader.came.total() - came - (_recorded(world) - recorded)
+            assert unknown_now <= reader.broken - broken
+            unknown += unknown_now
+            assert reader.repeats <= unknown
+        await load.end()
+        served = await forge.serve(config)
+        assert await served.ready(), served.log
+        await world.command("resume", "--all")
+        await world.until("nothing waits", lambda: not world.books().waiting, deadline_s=300.0)
+        served.signal(signal.SIGTERM)
+        assert await served.ended() == 0, served.log
+    assert load.acknowledged - {identity for identity, _ in reader.came} == set()
+    assert [each for each in reader.came if each[1] != digest(each[0], size)] == []
+    assert reader.repeats <= unknown
+    figures = (
+        f"{len(load.acknowledged)} x {size // 10**6} MB acknowledged, 0 lost, all whole, {reader.repeats} repeated of"
+        f" {unknown} unknown, {reader.halves} begun in vain, {held} held and resumed; killed when it had grown by"
+        f" {min(grew_kb) / 1024:.0f} to {max(grew_kb) / 1024:.0f} MiB"
+    )
+    report.held("C6", runs=kills, figures=figures)
+
+
+class _Limit:
+    """How much memory a daemon may have: so much room beside what it had idle, once some messages were acknowledged.
+
+    It is less with each further one, since others want memory too.
+    """
+
+    def __init__(self, load: Bulk, idle_kb: int, room_kb: float, *, after: int) -> None:
+        self._load, self._idle_kb, self._room_kb = load, idle_kb, room_kb
+        self._from = len(load.acknowledged) + after
+
+    def __call__(self) -> float | None:
+        more = len(self._load.acknowledged) - self._from
+        return None if more < 0 else self._idle_kb + self._room_kb * (1 - more / _PATIENCE)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from pathlib import Path
 
-from .process import find_program
+from .process import ServerMissing, find_program
 
-if TYPE_CHECKING:
-    from pathlib import Path
+_SCOPE = Path("/proc/sys/kernel/yama/ptrace_scope")  # 0: of one's own processes all may be traced (Yama)
 
 
 class Strace:
@@ -17,3 +17,14 @@ class Strace:
     def find(cls) -> Path:
         """Find the program; or raise ServerMissing."""
         return find_program("strace")
+
+
+class StraceOfOthers(Strace):
+    """The same for a process that runs already, and was not started by it."""
+
+    @classmethod
+    def find(cls) -> Path:
+        """Find the program; or raise ServerMissing, also where it may not do that."""
+        if os.geteuid() != 0 and _SCOPE.exists() and _SCOPE.read_text().strip() != "0":
+            raise ServerMissing("strace", "it may not follow a running process here")
+        return super().find()
