@@ -1,6 +1,8 @@
 """`make chaos`: the suite in full, and a report of it in `REPORT.md` beside this file.
 
 python -m tests.chaos [PYTEST ARGUMENT...]
+
+With arguments only what they choose is run, and the report of the last run is amended by it.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import tempfile
 import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sender import __version__
 from tests.chaos.elsewhere import ELSEWHERE
@@ -27,11 +29,12 @@ from tests.chaos.report import FILE
 from tests.chaos.scale import VARIABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 _HERE = Path(__file__).parent
 _CHECKOUT = _HERE.parents[1]
 _PROCESSES = "2"
+_LAST = _CHECKOUT / ".cache" / "chaos.json"  # what the report was written from
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -40,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
         rows, results = Path(scratch) / "rows", Path(scratch) / "results.xml"
         others = sorted({test for tests in ELSEWHERE.values() for test in tests})
         command = [
-            *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "--numprocesses", _PROCESSES),
+            *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-v", "--numprocesses", _PROCESSES),
             *("--dist", "worksteal", f"--junitxml={results}", *(arguments or ("tests/chaos", *others))),
         ]
         began_at = time.monotonic()
@@ -49,9 +52,23 @@ def main(arguments: Sequence[str]) -> int:
         minutes = (time.monotonic() - began_at) / 60
         written = [json.loads(line) for line in rows.read_text().splitlines()] if rows.exists() else []
         passed = _passed(results) if results.exists() else {}
-    if not arguments:
-        (_HERE / "REPORT.md").write_text(_report(written, passed, minutes), encoding="utf-8")
+    run = {"minutes": minutes, "rows": written, "passed": passed, "again": []}
+    if arguments:
+        if not _LAST.exists():
+            return code
+        run = _amended(json.loads(_LAST.read_text()), run)
+    _LAST.parent.mkdir(exist_ok=True)
+    _LAST.write_text(json.dumps(run))
+    (_HERE / "REPORT.md").write_text(_report(run), encoding="utf-8")
     return code
+
+
+def _amended(last: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]:
+    """Put what was run now in the place of what it was before."""
+    now = run["passed"]
+    rows = [row for row in last["rows"] if _plain(row["test"]) not in now] + run["rows"]
+    again = sorted({*last["again"], *now})
+    return {"minutes": last["minutes"], "rows": rows, "passed": last["passed"] | now, "again": again}
 
 
 def _passed(results: Path) -> dict[str, list[bool]]:
@@ -71,36 +88,45 @@ def _plain(test: str) -> str:
     return re.sub(r"\[.*", "", test)
 
 
-def _report(rows: Iterable[Mapping[str, str]], passed: Mapping[str, list[bool]], minutes: float) -> str:
+def _report(run: Mapping[str, Any]) -> str:
     of: dict[str, list[Mapping[str, str]]] = {}
-    for row in rows:
+    for row in run["rows"]:
         of.setdefault(row["identifier"], []).append(row)
     others = dict.fromkeys((*ELSEWHERE, *of), "")
     head = (
-        f"`make chaos`, {dt.datetime.now(dt.UTC):%Y-%m-%d}: {minutes:.0f} minutes on {os.cpu_count()} cores, sender"
-        f" {__version__}, Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {ssl.OPENSSL_VERSION},"
-        f" {platform.system()} {platform.release()}."
+        f"`make chaos`, {dt.datetime.now(dt.UTC):%Y-%m-%d}: {run['minutes']:.0f} minutes on {os.cpu_count()} cores,"
+        f" sender {__version__}, Python {platform.python_version()}, SQLite {sqlite3.sqlite_version},"
+        f" {ssl.OPENSSL_VERSION}, {platform.system()} {platform.release()}."
     )
+    if run["again"]:
+        head += "\n\nRun again afterwards: " + ", ".join(f"`{test}`" for test in run["again"]) + "."
     table = ["| | | runs | figures | shown by | |", "|---|---|---|---|---|---|"]
     for identifier, what in (others | PLAN).items():
-        table += [
-            f"| {identifier} | {what} | {cells} |" for cells in _cells(identifier, of.get(identifier, ()), passed)
-        ]
+        found = _cells(identifier, of.get(identifier, ()), run["passed"])
+        table += [f"| {identifier} | {what} | {cells} |" for cells in found]
     return "\n".join(["# What held", "", head, "", *table, ""])
 
 
-def _cells(identifier: str, rows: Iterable[Mapping[str, str]], passed: Mapping[str, list[bool]]) -> list[str]:
+def _cells(identifier: str, rows: Sequence[Mapping[str, str]], passed: Mapping[str, list[bool]]) -> list[str]:
     cells: list[str] = []
     for row in rows:
         test = _plain(row["test"])
         verdict = row["verdict"] if all(passed.get(test, [False])) else "not held"
         cells.append(f"{row['runs']} | {row['figures']} | `{test}` | {verdict}")
+    for test in _failed(identifier, passed) - {_plain(row["test"]) for row in rows}:
+        cells.append(f" | it failed before it could tell more | `{test}` | not held")
     tests = ELSEWHERE.get(identifier, ())
     if cases := [well for test in tests for well in passed.get(test, [False])]:
         failed = ", ".join(test for test in tests if not all(passed.get(test, [False])))
         files = ", ".join(f"`{file}`" for file in dict.fromkeys(test.partition("::")[0] for test in tests))
         cells.append(f"{len(cases)} | | {files} | {f'not held: {failed}' if failed else 'held'}")
     return cells or [f" | | | not run: {ABSENT.get(identifier, 'its test did not run')}"]
+
+
+def _failed(identifier: str, passed: Mapping[str, list[bool]]) -> set[str]:
+    """Give the tests of this folder that are named for a row and failed."""
+    named = {test for test in passed if identifier.lower() in test.partition("::test_")[2].split("_")}
+    return {test for test in named if test.startswith("tests/chaos/") and not all(passed[test])}
 
 
 if __name__ == "__main__":

@@ -208,7 +208,7 @@ async def test_x11_fuzz_of_a_spools_files(tmp_path: Path, shm: Path, report: Rep
     """Whatever a disk does: opened or refused by name, in words; content is what was accepted or is held."""
     files, contents = await damage.make(tmp_path / "made")
     rng = random.Random(11)
-    runs = scaled(40, 10_000, soak=100_000)
+    runs = scaled(40, 5_000, soak=100_000)
     fates: Counter[str] = Counter()
     for number in range(runs):
         spoilt, what = damage.damaged(rng.choice(files), rng)

@@ -51,7 +51,7 @@ async def test_r3_a_sync_that_fails_is_not_believed(world: World, report: Report
         inject = ["-e", f"inject=fdatasync,fsync:error=EIO:when={call}"]
         async with Served(config, under=[*tracing.command(trace), *inject]) as served:
             await _ready(served)
-            await _submit(world, 10 + call // 2)
+            await _submit(world, 10 + call)
             await _end(world, served, signal.SIGTERM)
         async with Served(config, "--until-empty") as served:
             assert await served.ended() == 0, served.log

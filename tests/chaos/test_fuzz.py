@@ -164,7 +164,7 @@ class _Spoilt(dns.nameserver.Nameserver):
 
 async def test_fuzz_of_dns_answers(report: Report, caplog: pytest.LogCaptureFixture) -> None:
     """Whatever stands in an answer, a domain has a way with addresses that are some, or has none: nothing else."""
-    rng, count = random.Random(_SEED), scaled(250, 100_000, soak=1_000_000)
+    rng, count = random.Random(_SEED), scaled(250, 50_000, soak=1_000_000)
     fates = {"way": 0, "temporary": 0, "permanent": 0}
     quick = {"min_ttl": "0s", "failure_ttl": "0s", "lifetime": "20ms", "timeout": "20ms"}
     way = Way("127.0.0.1:53", delivery={"allow_private_addresses": True}, dns=quick)
@@ -197,7 +197,7 @@ def _server() -> DnsServer:
 
 async def test_fuzz_of_the_listener(tmp_path: Path, report: Report) -> None:
     """After any bytes in any segments a session answers or ends, others are served, and what is taken is whole."""
-    rng, count = random.Random(_SEED), scaled(150, 50_000, soak=1_000_000)
+    rng, count = random.Random(_SEED), scaled(150, 30_000, soak=1_000_000)
     house = await open_house(tmp_path, max_errors=1000, block_timeout="1s", command_timeout="1s")
     inputs = corpus("sessions")
     began_at = time.monotonic()

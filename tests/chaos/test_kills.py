@@ -177,7 +177,7 @@ async def test_c3_between_any_two_system_calls_a_kill_loses_nothing(world: World
     require(Strace)
     arrivals, acknowledged = Arrivals(), set[str]()
     receiver = await world.site("quick.test", store=arrivals)
-    places = [(calls, number) for number in range(4, 4 + scaled(1, 60)) for calls in _CALLS]
+    places = [(calls, number) for number in range(4, 4 + scaled(1, 30, soak=60)) for calls in _CALLS]
     unknown = 0
     for place, (calls, number) in enumerate(places):
         # Each thread counts for itself, and begins with calls of its own: the later ones are what mail causes.

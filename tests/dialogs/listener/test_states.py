@@ -162,7 +162,7 @@ def _wire(step: Step) -> bytes:
 
 
 @given(st.lists(_STEPS, max_size=40))
-@settings(max_examples=scaled(150, 20_000), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=scaled(150, 5_000, soak=20_000), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_i11_every_answer_is_the_models(steps: list[Step]) -> None:
     """In any order of commands and content, the answers and what is taken are those of the model, byte for byte."""
     with TemporaryDirectory() as directory:

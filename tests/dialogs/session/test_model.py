@@ -117,7 +117,7 @@ def plans(acts: Iterable[Act], most: int) -> st.SearchStrategy[dict[int, Act]]:
 _extensions = st.sampled_from(sorted(EXTENSIONS))
 _sizes = st.lists(st.sampled_from([1, 1, 1, 2, 3]), min_size=1, max_size=12)
 _cuts = st.lists(st.one_of(st.integers(1, 12), st.integers(1, 200), st.just(10_000)), min_size=1, max_size=12)
-_many = settings(max_examples=scaled(300, 35_000), deadline=None, suppress_health_check=list(HealthCheck))
+_many = settings(max_examples=scaled(300, 10_000, soak=35_000), deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def final(run: Run, sizes: list[int]) -> dict[str, list[Answer]]:
