@@ -113,8 +113,8 @@ def _cells(identifier: str, rows: Sequence[Mapping[str, str]], passed: Mapping[s
         test = _plain(row["test"])
         verdict = row["verdict"] if all(passed.get(test, [False])) else "not held"
         cells.append(f"{row['runs']} | {row['figures']} | `{test}` | {verdict}")
-    for test in _failed(identifier, passed) - {_plain(row["test"]) for row in rows}:
-        cells.append(f" | it failed before it could tell more | `{test}` | not held")
+    silent = sorted(_failed(identifier, passed) - {_plain(row["test"]) for row in rows})
+    cells += [f" | it failed before it could tell more | `{test}` | not held" for test in silent]
     tests = ELSEWHERE.get(identifier, ())
     if cases := [well for test in tests for well in passed.get(test, [False])]:
         failed = ", ".join(test for test in tests if not all(passed.get(test, [False])))
