@@ -136,7 +136,7 @@ def _remove(folder: Path) -> None:
 
 
 def _move(folder: Path) -> None:
-    folder.rename(folder.with_name("moved"))
+    folder.rename(folder.with_name(f"{folder.name}-moved"))
 
 
 def _remove_database(folder: Path) -> None:
