@@ -156,10 +156,10 @@ class SqliteSpool:
 
     def _before_commit(self) -> None:
         self._files.check()  # nothing is promised that goes into a file that nobody will read
-        totals.add(self._connection, self._totals)
+        counts, self._totals = self._totals, Counter()  # whatever comes now, no other commit counts them again
+        totals.add(self._connection, counts)
 
     def _after_commit(self) -> None:
-        self._totals.clear()
         if self.role is not Role.DELIVERY:
             self._queue_ids.clear()  # a delivering process that starts forgets empty queues
         if not self._accepted:
