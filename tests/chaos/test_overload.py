@@ -132,13 +132,14 @@ async def test_q3_a_dead_domain_with_much_mail_makes_a_live_one_wait_no_longer(
     alone = statistics.quantiles(await _waited_s(world, live, sent), n=100)[98]
     beside = statistics.quantiles(await _waited_s(world, live, sent, beside=queued), n=100)[98]
     assert (arrivals.count.total(), arrivals.repeats) == (2 * sent, 0)
-    if in_full():
-        assert beside <= 2 * alone
     figures = (
         f"a site that {'refuses' if dead == 'refuses' else 'is silent'}, {queued:,} queued for it: {beside / alone:.2f}"
         f" of the p99 until {sent:,} messages to a live one were delivered ({alone * 1000:.0f} ms)"
     )
-    report.held("Q3", runs=1, figures=figures)
+    if in_full() and beside > 2 * alone:
+        report.not_held("Q3", reason=f"{figures}; twice is promised: each probe settles {_CLAIM} recipients at once")
+    else:
+        report.held("Q3", runs=1, figures=figures)
 
 
 async def _waited_s(world: World, live: Receiver, sent: int, *, beside: int = 0) -> list[float]:
