@@ -42,7 +42,7 @@ bench: $(VENV)/installed-test
 	sh tests/debian.sh stunnel4
 	$(BIN)/python -m tests.bench $(ARGS)
 
-# The promises, tried in full, with a report in tests/chaos/REPORT.md: it takes hours.
+# The promises, tried in full, with a report in tests/chaos/REPORT.md: it takes an hour. ARGS runs some of it again.
 chaos: $(VENV)/installed-test
 	sh tests/debian.sh
 	$(BIN)/python -m tests.chaos $(ARGS)
