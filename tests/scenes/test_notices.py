@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sender.sandbox import Behaviour
-from sender.smtp import opening
 from sender.spool.contract import State
 from tests.dialogs.session.sending import CERTIFICATE, server_context
+from tests.dialogs.trust import trusting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -127,10 +127,7 @@ async def test_i16_a_sender_gets_no_more_notices_than_it_may(world: World) -> No
 @pytest.fixture
 def trusted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let this machine trust the receivers' certificate."""
-    monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
-    opening._context.cache_clear()
-    yield
-    opening._context.cache_clear()
+    yield from trusting(CERTIFICATE, monkeypatch)
 
 
 @pytest.mark.usefixtures("trusted")

@@ -11,8 +11,8 @@ from sender.core.options import Options
 from sender.core.stage import Stage
 from sender.sandbox import Receiver
 from sender.settings import Tls
-from sender.smtp import opening
 from sender.smtp.session import Outgoing
+from tests.dialogs.trust import trusting
 
 from .sending import CERTIFICATE, WAYS, connect, converse, delivered, letter, server_context, shown, taking
 
@@ -20,10 +20,7 @@ from .sending import CERTIFICATE, WAYS, connect, converse, delivered, letter, se
 @pytest.fixture
 def trusted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let this machine trust the receiver's certificate."""
-    monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
-    opening._context.cache_clear()
-    yield
-    opening._context.cache_clear()
+    yield from trusting(CERTIFICATE, monkeypatch)
 
 
 def _asking(*rcpt_tos: str, dsn: tuple[str, ...] = (), options: Options) -> Outgoing:

@@ -12,7 +12,7 @@ from sender.core.errors import SessionError
 from sender.core.outcome import Trouble
 from sender.core.stage import Stage
 from sender.sandbox import Behaviour, Receiver
-from sender.smtp import opening
+from tests.dialogs.trust import trusting
 
 from .sending import connect, delivered, letter
 
@@ -26,10 +26,7 @@ _CERTIFICATE = Path(__file__).parents[1] / "names.pem"
 @pytest.fixture(autouse=True)
 def _trusted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let this machine trust the certificate."""
-    monkeypatch.setenv("SSL_CERT_FILE", str(_CERTIFICATE))
-    opening._context.cache_clear()
-    yield
-    opening._context.cache_clear()
+    yield from trusting(_CERTIFICATE, monkeypatch)
 
 
 class _Names:
