@@ -39,6 +39,9 @@ async def _trace(world: World, *words: str, rcpt_tos: tuple[str, ...] = ("user@o
         "the sessions are over",
         lambda: all(receiver.tally.sessions_opened and not receiver.tally.sessions_open for receiver in receivers),
     )
+    dispatcher = world.daemon.dispatcher
+    assert dispatcher is not None
+    await world.until("the daemon knows", lambda: not any(lane.sessions for lane in dispatcher.lanes.values()))
     _traces(world).close()
     code, printed = await command
     assert code == 0, printed
